@@ -1,0 +1,7 @@
+"""Classifiers on embeddings, after scikit-learn's conventions."""
+
+from classifiers._base import EmbeddingClassifier
+from classifiers._mlp import MLP
+from classifiers._pca_svm import PCASVM
+
+__all__ = ["MLP", "PCASVM", "EmbeddingClassifier"]

@@ -1,0 +1,142 @@
+"""From the bytes of any image file to pixels, or to a typed failure."""
+
+import contextlib
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from featurestore.errors import NotImage, TooLarge, Undecodable
+
+THUMBNAIL = 32  # px; the raw tensor's side
+MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte at 3 bytes a pixel
+
+# Named one by one, because some of Pillow's other formats run programs (EPS starts Ghostscript).
+_WANTED = {
+    *("JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF"),
+    *("BMP", "DIB", "TIFF", "PPM", "JPEG2000", "ICO", "TGA"),
+}
+Image.init()
+FORMATS = tuple(sorted(_WANTED & Image.OPEN.keys()))
+
+# Between this limit and twice it Pillow warns, once, on standard error; decode() refuses anyway.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded image.
+
+    Attributes
+    ----------
+    pixels : uint8 (size, size, 3), RGB; what the backbone sees
+    thumbnail : uint8 (32, 32, 3), RGB; the raw tensor
+    width, height : int, px; the image's own size, upright
+    format : str, such as "JPEG"; what the bytes are, whatever the file's name says
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    thumbnail: npt.NDArray[np.uint8]
+    width: int
+    height: int
+    format: str
+
+
+def decode(data: bytes, size: int) -> Decoded:
+    """Decode an image file and resize it, the whole of it, to squares.
+
+    The first frame of an animation counts, EXIF orientation is applied, transparency becomes white,
+    16 bits become 8. The whole image is kept and squeezed into the square, without a crop: what
+    evokes an emotion may stand at the edge. A JPEG of at least twice the size is decoded at a half,
+    a quarter or an eighth.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    size : int
+        Side of ``pixels``, px.
+
+    Raises
+    ------
+    NotImage, Undecodable, TooLarge
+    """
+    if not data:
+        raise NotImage("zero bytes")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise NotImage(f"no known image format ({len(data)} bytes)") from None
+    except Image.DecompressionBombError as error:
+        raise TooLarge(str(error)) from None
+    except Exception as error:  # Pillow's plugins raise anything on corrupt headers
+        raise Undecodable(_reason(error)) from None
+    try:
+        return _load(image, size)
+    except TooLarge:
+        raise
+    except Exception as error:  # the same for corrupt bodies
+        raise Undecodable(_reason(error)) from None
+
+
+def _load(image: Image.Image, size: int) -> Decoded:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise TooLarge(f"{width} x {height} px; the limit is {MAX_PIXELS} pixels")
+    file_format = image.format or ""
+    # Reduced-size decoding never goes below what both outputs need.
+    image.draft("RGB", (max(size, THUMBNAIL),) * 2)
+    image.load()
+    landscape = image.width > image.height
+    # A photograph with a damaged EXIF block is still a photograph.
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+    if landscape != (image.width > image.height):
+        width, height = height, width
+    rgb = _to_rgb(image)
+    thumbnail = _resize(rgb, THUMBNAIL, Image.Resampling.BOX)
+    pixels = thumbnail if size == THUMBNAIL else _resize(rgb, size, Image.Resampling.BILINEAR)
+    return Decoded(pixels, thumbnail, width, height, file_format)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        return _to_8_bits(image).convert("RGB")
+    if image.has_transparency_data:
+        # An image whose colours were multiplied by alpha has "a" in its mode; convert undoes it.
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")  # palette, gray, CMYK, YCbCr, 1 bit
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Return a gray image of 8 bits from one of 16 or 32, or of floats.
+
+    Pillow's own conversion would clip at 255. Integers are taken for 16 bits where any is over 255;
+    floats for 0..1 where none is over 1.
+    """
+    values = np.asarray(image, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise Undecodable("holds values that are not finite")
+    top = values.max(initial=0)
+    if image.mode == "F":
+        scale = 255.0 if top <= 1 else 1.0
+    else:
+        scale = 255 / 65535 if image.mode != "I" or top > 255 else 1.0
+    return Image.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8))
+
+
+def _resize(image: Image.Image, size: int, resample: Image.Resampling) -> npt.NDArray[np.uint8]:
+    # Pillow's filters widen when they shrink, so both are antialiased; BOX is the area mean.
+    return np.asarray(image.resize((size, size), resample))  # (size, size, 3)
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()) or "no reason given"
+    return f"{type(error).__name__}: {text}"[:200]

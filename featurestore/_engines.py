@@ -1,0 +1,184 @@
+"""Inference engines: from pixels to embeddings.
+
+On a CPU the engine is LiteRT with its XNNPACK kernels, one single-threaded interpreter for each
+core: an image's embedding then depends on that image alone, bit for bit, whatever else is being
+embedded beside it and however many workers there are. With a GPU it is TensorFlow, in batches of
+one fixed size.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from featurestore._backbones import Backbone, build, cache_folder, hash_file
+from featurestore.errors import BackboneError
+
+EngineName = Literal["litert", "tensorflow"]
+
+
+class Engine(Protocol):
+    """Embeds images.
+
+    Attributes
+    ----------
+    batch : int
+        The most images that one call takes, and the number it runs best on.
+    workers : int
+        How many threads may, and for full speed should, call it at a time.
+    """
+
+    batch: int
+    workers: int
+
+    def embed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Embed uint8 (k <= batch, size, size, 3), RGB; return float32 (k, dims)."""
+
+
+def choose_engine() -> EngineName:
+    """Return "tensorflow" if it sees a GPU, else "litert"."""
+    # TensorFlow takes seconds to import, so it is asked only where there may be a GPU.
+    hints = (Path("/dev/nvidia0"), Path("/dev/kfd"))
+    if not (shutil.which("nvidia-smi") or any(hint.exists() for hint in hints)):
+        return "litert"
+    import tensorflow as tf
+
+    return "tensorflow" if tf.config.list_physical_devices("GPU") else "litert"
+
+
+def make_engine(name: EngineName, backbone: Backbone, size: int, weights: Path) -> Engine:
+    """Return an engine that embeds images of ``size`` px.
+
+    Raises
+    ------
+    BackboneError
+        If the weights don't fit, or the conversion fails.
+    """
+    if name == "tensorflow":
+        return TensorFlowEngine(backbone, size, weights)
+    return LiteRTEngine(converted(backbone, size, weights))
+
+
+class LiteRTEngine:
+    """LiteRT on the CPU: an interpreter for each thread that calls, of one thread each."""
+
+    batch = 1
+
+    def __init__(self, model: Path, workers: int | None = None) -> None:
+        self.workers = workers or usable_cores()
+        self._model = model.read_bytes()
+        self._local = threading.local()
+        with _quiet():
+            self._local.interpreter = self._start()
+
+    def embed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Embed uint8 (1, size, size, 3), RGB; return float32 (1, dims)."""
+        if not hasattr(self._local, "interpreter"):
+            self._local.interpreter = self._start()
+        interpreter, source, target = self._local.interpreter
+        interpreter.set_tensor(source, pixels)
+        interpreter.invoke()
+        result: npt.NDArray[np.float32] = interpreter.get_tensor(target)  # a copy
+        return result
+
+    def _start(self) -> tuple[Any, int, int]:
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_content=self._model, num_threads=1)
+        interpreter.allocate_tensors()
+        source = interpreter.get_input_details()[0]["index"]
+        return interpreter, source, interpreter.get_output_details()[0]["index"]
+
+
+class TensorFlowEngine:
+    """TensorFlow, on the GPU where there is one."""
+
+    batch = 64
+    workers = 1  # one thread keeps a device busy; the batches are what counts
+
+    def __init__(self, backbone: Backbone, size: int, weights: Path) -> None:
+        import tensorflow as tf
+
+        model = build(backbone, size, weights)
+        self._embed = tf.function(
+            lambda pixels: model(pixels, training=False),
+            input_signature=[tf.TensorSpec((self.batch, size, size, 3), tf.uint8)],
+        )
+
+    def embed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Embed uint8 (k <= 64, size, size, 3), RGB; return float32 (k, dims)."""
+        # Always the same shape: another batch size may pick another kernel, and other last bits.
+        full = np.zeros((self.batch, *pixels.shape[1:]), np.uint8)
+        full[: len(pixels)] = pixels
+        result: npt.NDArray[np.float32] = self._embed(full).numpy()[: len(pixels)]
+        return result
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Send what C++ writes to standard error nowhere: LiteRT announces its kernels once."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def converted(backbone: Backbone, size: int, weights: Path) -> Path:
+    """Return the backbone as a ``.tflite`` file, from the cache or converted now.
+
+    The conversion runs in a process of its own: it needs TensorFlow, which would otherwise stay in
+    memory, and prints much that concerns nobody.
+
+    Raises
+    ------
+    BackboneError
+    """
+    key = f"{hash_file(weights)[:16]}-tf{version('tensorflow')}"
+    folder = _writable(cache_folder())
+    target = folder / f"{backbone.name}-{size}-{key}.tflite"
+    if target.is_file():
+        return target
+    partial = folder / f"{target.stem}.{os.getpid()}.partial"
+    arguments = [backbone.name, str(size), str(weights.resolve()), str(partial)]
+    run = subprocess.run(
+        [sys.executable, "-m", "featurestore._convert", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode != 0:
+        partial.unlink(missing_ok=True)
+        lines = run.stderr.strip().splitlines() or ["no output"]
+        raise BackboneError(lines[-1])
+    partial.replace(target)
+    return target
+
+
+def _writable(folder: Path) -> Path:
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    return Path(tempfile.mkdtemp(prefix="emotion-bench-"))

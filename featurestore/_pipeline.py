@@ -1,0 +1,209 @@
+"""Fetch, decode and embed at the same time, in bounded memory.
+
+    records -> [fetch threads] -> queue -> [decode threads] -> queue -> [embed threads] -> results
+
+All heavy work (reading, Pillow, the engine) releases Python's lock, so threads are enough. Each
+queue is bounded: whoever is ahead waits. Results come in the order in which they are ready.
+"""
+
+import hashlib
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from featurestore._decode import Decoded, decode
+from featurestore._engines import Engine, usable_cores
+from featurestore.errors import RecordFailure
+
+FETCHERS = 8  # threads; enough to keep a local disk busy
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one record.
+
+    Attributes
+    ----------
+    index : int
+        Which record.
+    kind, detail : str
+        Why it failed, or "".
+    sha256 : str
+        Of the bytes fetched, hex; "" if none were.
+    size : int
+        How many bytes were fetched.
+    image : Decoded or None
+    embedding : float32 (dims,) or None
+    """
+
+    index: int
+    kind: str = ""
+    detail: str = ""
+    sha256: str = ""
+    size: int = 0
+    image: Decoded | None = None
+    embedding: npt.NDArray[np.float32] | None = None
+
+
+class _Stop(Exception):  # noqa: N818
+    """The pipeline is being shut down."""
+
+
+class Pipeline:
+    """Runs records through fetch, decode and embed.
+
+    Parameters
+    ----------
+    fetch : callable
+        From a record's id to its bytes; raises FetchFailure.
+    engine : Engine
+    size : int
+        Side of the engine's input, px.
+    """
+
+    def __init__(self, fetch: Callable[[str], bytes], engine: Engine, size: int) -> None:
+        self._fetch = fetch
+        self._engine = engine
+        self._size = size
+
+    def run(self, todo: Sequence[tuple[int, str]]) -> Generator[Result, None, None]:
+        """Yield a Result for each (index, id), as they become ready.
+
+        Closing the iterator early stops all threads. An error that is not a RecordFailure is a
+        bug or a broken machine: it stops the run and is raised here.
+        """
+        run = _Run(self._fetch, self._engine, self._size, todo)
+        run.start()
+        try:
+            yield from run.results()
+        finally:
+            run.stop()
+
+
+class _Run:
+    """One pass over some records; its threads live no longer than it does."""
+
+    def __init__(
+        self,
+        fetch: Callable[[str], bytes],
+        engine: Engine,
+        size: int,
+        todo: Sequence[tuple[int, str]],
+    ) -> None:
+        self._fetch = fetch
+        self._engine = engine
+        self._size = size
+        self._todo = iter(todo)
+        self._expected = len(todo)
+        self._todo_lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._error: BaseException | None = None
+        ahead = 2 * engine.batch * engine.workers
+        self._fetched: queue.Queue[tuple[Result, bytes]] = queue.Queue(max(FETCHERS, ahead))
+        self._decoded: queue.Queue[Result] = queue.Queue(ahead)
+        self._done: queue.Queue[Result] = queue.Queue(4 * ahead)
+        stages: list[tuple[Callable[[], None], int]] = [
+            (self._fetch_all, FETCHERS),
+            (self._decode_all, usable_cores()),
+            (self._embed_all, engine.workers),
+        ]
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(stage,), daemon=True)
+            for stage, count in stages
+            for _ in range(count)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def results(self) -> Iterator[Result]:
+        for _ in range(self._expected):
+            try:
+                yield self._get(self._done)
+            except _Stop:
+                break
+        if self._error is not None:
+            raise self._error
+
+    def _guarded(self, stage: Callable[[], None]) -> None:
+        try:
+            stage()
+        except _Stop:
+            pass
+        except BaseException as error:
+            self._error = error
+            self._stopping.set()
+
+    def _fetch_all(self) -> None:
+        while True:
+            with self._todo_lock:
+                index, location = next(self._todo, (-1, ""))
+            if index < 0:
+                return
+            result = Result(index)
+            try:
+                data = self._fetch(location)
+            except RecordFailure as failure:
+                self._fail(result, failure)
+            else:
+                self._put(self._fetched, (result, data))
+
+    def _decode_all(self) -> None:
+        while True:
+            result, data = self._get(self._fetched)
+            result.sha256 = hashlib.sha256(data).hexdigest()
+            result.size = len(data)
+            try:
+                result.image = decode(data, self._size)
+            except RecordFailure as failure:
+                self._fail(result, failure)
+            else:
+                self._put(self._decoded, result)
+
+    def _embed_all(self) -> None:
+        while True:
+            batch = [self._get(self._decoded)]
+            while len(batch) < self._engine.batch and (more := self._get_soon()):
+                batch.append(more)
+            pixels = np.stack([r.image.pixels for r in batch if r.image])  # (k, size, size, 3)
+            for result, embedding in zip(batch, self._engine.embed(pixels), strict=True):
+                result.embedding = embedding
+                self._put(self._done, result)
+
+    def _fail(self, result: Result, failure: RecordFailure) -> None:
+        result.kind, result.detail = failure.kind, str(failure)
+        self._put(self._done, result)
+
+    def _get_soon(self) -> Result | None:
+        """Return the next decoded image, or None if none comes soon: then a batch stays smaller."""
+        try:
+            return self._decoded.get(timeout=0.05)
+        except queue.Empty:
+            return None
+
+    def _put(self, target: "queue.Queue[Any]", item: Any) -> None:
+        while not self._stopping.is_set():
+            try:
+                return target.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+        raise _Stop
+
+    def _get(self, origin: "queue.Queue[Any]") -> Any:
+        while not self._stopping.is_set():
+            try:
+                return origin.get(timeout=0.1)
+            except queue.Empty:
+                continue
+        raise _Stop

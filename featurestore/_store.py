@@ -1,0 +1,140 @@
+"""Reading a store."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from featurestore._layout import FORMAT, FORMAT_VERSION
+from featurestore._records import SPLITS
+from featurestore.errors import (
+    StoreDamagedError,
+    StoreNotFoundError,
+    StoreUnfinishedError,
+    StoreVersionError,
+)
+
+
+def read_root(path: Path) -> dict[str, Any]:
+    """Return the attributes of a finished store's root.
+
+    Raises
+    ------
+    StoreNotFoundError, StoreUnfinishedError, StoreVersionError, StoreDamagedError
+    """
+    try:
+        attributes = json.loads((path / "zarr.json").read_bytes())["attributes"]
+    except (FileNotFoundError, NotADirectoryError):
+        if (path / ".staging").is_dir():
+            raise StoreUnfinishedError(
+                f"{path}: its extraction has not finished; give the same `bench extract` command "
+                "again to go on"
+            ) from None
+        raise StoreNotFoundError(
+            f"{path}: there is no store here; make one with `bench extract --store {path}`"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreDamagedError(f"{path}/zarr.json: can't be read ({error})") from None
+    if not isinstance(attributes, dict) or attributes.get("format") != FORMAT:
+        raise StoreNotFoundError(f"{path}: is a zarr group, but not one of `bench extract`'s")
+    version = attributes.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise StoreVersionError(
+            f"{path}: has format version {version}, this program reads up to {FORMAT_VERSION}; "
+            "install a newer one"
+        )
+    return attributes
+
+
+class FeatureStore:
+    """A finished store, opened for reading.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Attributes
+    ----------
+    path : Path
+    attributes : dict
+        Source, settings, backbones, versions, digests; as in the root's ``zarr.json``.
+    label_names : tuple of str
+
+    Raises
+    ------
+    StoreNotFoundError, StoreUnfinishedError, StoreVersionError, StoreDamagedError
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.attributes = read_root(self.path)
+        self.label_names: tuple[str, ...] = tuple(self.attributes["label_names"])
+        self._group = zarr.open_group(self.path, mode="r")
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.labels)
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 (hex) of all that models see: pixels, embeddings, labels and splits."""
+        return str(self.attributes["fingerprint"])
+
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """Names of the backbones that this store has embeddings of."""
+        return tuple(self.attributes["backbones"])
+
+    @property
+    def images(self) -> "zarr.Array[Any]":
+        """The raw tensors, uint8 (n, 32, 32, 3)."""
+        return self._array("images")
+
+    def embeddings(self, backbone: str | None = None) -> "zarr.Array[Any]":
+        """Return the embeddings, float32 (n, dims), of one backbone; the store's first unless told.
+
+        Raises
+        ------
+        KeyError
+            If the store has none of that backbone.
+        """
+        return self._array(f"embeddings/{backbone or self.backbones[0]}")
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Label ids, int64 (n,)."""
+        return np.asarray(self._array("labels")[:])
+
+    @cached_property
+    def label_strength(self) -> npt.NDArray[np.float32]:
+        """The share of people who saw each emotion, float32 (n, labels)."""
+        return np.asarray(self._array("label_strength")[:])
+
+    @cached_property
+    def splits(self) -> npt.NDArray[np.uint8]:
+        """Splits, uint8 (n,): 0 train, 1 dev, 2 test."""
+        return np.asarray(self._array("split")[:])
+
+    def rows(self, split: str) -> npt.NDArray[np.int64]:
+        """Return the rows of a split, int64 (k,), ascending.
+
+        Parameters
+        ----------
+        split : {"train", "dev", "test"}
+        """
+        return np.flatnonzero(self.splits == SPLITS.index(split))
+
+    def manifest(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the manifest: what became of each of the m records, a column (m, ...) each."""
+        group = self._group["manifest"]
+        assert isinstance(group, zarr.Group)
+        return {name: np.asarray(array[:]) for name, array in sorted(group.arrays())}
+
+    def _array(self, name: str) -> "zarr.Array[Any]":
+        array = self._group[name]
+        assert isinstance(array, zarr.Array)
+        return array
