@@ -1,0 +1,1 @@
+"""The benchmark: commands, runs, results and how they are shown."""

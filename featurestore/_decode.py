@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from featurestore.errors import NotImage, TooLarge, Undecodable
 
@@ -21,6 +21,8 @@ _WANTED = {
 }
 Image.init()
 FORMATS = tuple(sorted(_WANTED & Image.OPEN.keys()))
+
+_ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations of which width and height change places
 
 # Between this limit and twice it Pillow warns, once, on standard error; decode() refuses anyway.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -90,12 +92,11 @@ def _load(image: Image.Image, size: int) -> Decoded:
     # Reduced-size decoding never goes below what both outputs need.
     image.draft("RGB", (max(size, THUMBNAIL),) * 2)
     image.load()
-    landscape = image.width > image.height
     # A photograph with a damaged EXIF block is still a photograph.
     with contextlib.suppress(Exception):
+        if image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE:
+            width, height = height, width
         ImageOps.exif_transpose(image, in_place=True)
-    if landscape != (image.width > image.height):
-        width, height = height, width
     rgb = _to_rgb(image)
     thumbnail = _resize(rgb, THUMBNAIL, Image.Resampling.BOX)
     pixels = thumbnail if size == THUMBNAIL else _resize(rgb, size, Image.Resampling.BILINEAR)

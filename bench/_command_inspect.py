@@ -1,0 +1,43 @@
+"""``bench inspect`` and ``bench verify``."""
+
+from pathlib import Path
+
+import click
+
+from bench._command_extract import DEFAULT_STORE
+from bench._errors import one_line_errors
+
+STORE = click.argument("store", type=click.Path(path_type=Path), default=DEFAULT_STORE)
+
+
+@click.command(epilog="\b\nExample:\n  bench inspect features.zarr\n")
+@STORE
+@one_line_errors
+def inspect(store: Path) -> None:
+    """Show what is in a STORE: labels, splits, failures, size and where it came from."""
+    import featurestore as fs
+    from bench._show import show_provenance, show_store
+
+    opened = fs.FeatureStore(store)
+    click.echo(show_store(opened))
+    click.echo()
+    click.echo(show_provenance(opened))
+
+
+@click.command(epilog="\b\nExample:\n  bench verify features.zarr && echo sound\n")
+@STORE
+@one_line_errors
+def verify(store: Path) -> None:
+    """Compare every byte of a STORE with what was committed; exit with 1 if any differs."""
+    import featurestore as fs
+
+    damages = fs.verify(store)
+    for damage in damages:
+        click.echo(f"{store}/{damage.place}: {damage.what}", err=True)
+    if damages:
+        places = "1 place" if len(damages) == 1 else f"{len(damages)} places"
+        raise click.ClickException(
+            f"{store} is damaged in {places}; delete it and give its `bench extract` command again"
+        )
+    files = len(fs.FeatureStore(store).attributes["objects"]) + 1
+    click.echo(f"{store} is sound: all {files} files are as they were committed.")

@@ -1,0 +1,59 @@
+"""``bench run``."""
+
+from pathlib import Path
+
+import click
+
+from bench._command_extract import DEFAULT_STORE
+from bench._errors import one_line_errors
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bench run --all
+  bench run mlp --seed 1
+  bench run --all --store fi.zarr --results fi_results
+""",
+)
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--all", "every", is_flag=True, help="All models: mlp and pca-svm.")
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_STORE,
+    show_default=True,
+    help="A store made by bench extract.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Where to keep results.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of everything random in a model.")
+@one_line_errors
+def run(models: tuple[str, ...], every: bool, store: Path, results: Path, seed: int) -> None:
+    """Train MODELs on a store and compare them with each other and with published baselines.
+
+    Writes results.csv, results.json and accuracy.svg. What was run before with the same data,
+    settings and versions is not run again.
+    """
+    if every == bool(models):
+        raise click.UsageError("give either --all or the models to run, such as: bench run mlp")
+    import featurestore as fs
+    from bench._models import MODELS, get_model
+    from bench._results import ResultsFolder
+    from bench._runner import run_models
+    from bench._show import show_results
+
+    entries = list(MODELS.values()) if every else [get_model(m) for m in dict.fromkeys(models)]
+    opened = fs.FeatureStore(store)
+    with ResultsFolder(results, opened) as folder:
+        failed = run_models(opened, entries, seed, folder, click.echo)
+        click.echo()
+        click.echo(show_results(folder.results))
+        click.echo(f"\nWritten: {', '.join(str(path) for path in folder.written())}")
+    if failed:
+        raise click.ClickException(f"{', '.join(failed)} failed; see the reasons above")

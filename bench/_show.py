@@ -1,0 +1,125 @@
+"""Stores and results as text."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+from tabulate import tabulate
+
+from bench._baselines import BASELINES, Baseline
+from bench._models import MODELS
+from bench._results import Results
+from featurestore import SPLITS, FeatureStore
+
+SYNTHETIC = "These are synthetic images, drawn by a program: scores say nothing about photographs."
+
+
+def show_store(store: FeatureStore) -> str:
+    """Return a store's counts by label and split, and by fate of its records."""
+    source = store.attributes["source"]
+    size = sum(f.stat().st_size for f in store.path.rglob("*") if f.is_file())
+    parts = [f"{store.path}: {source['title']}, {len(store):,} images, {size / 1e6:.1f} MB"]
+    if source["synthetic"]:
+        parts.append(SYNTHETIC)
+    rows: list[list[Any]] = []
+    for label, name in enumerate(store.label_names):
+        here = store.splits[store.labels == label]
+        rows.append([name, *np.bincount(here, minlength=len(SPLITS)).tolist(), len(here)])
+    totals = np.bincount(store.splits, minlength=len(SPLITS)).tolist()
+    rows.append(["all", *totals, len(store)])
+    parts.append("\n" + tabulate(rows, ["label", *SPLITS, "all"], intfmt=","))
+    manifest = store.manifest()
+    fates = Counter(zip(manifest["status"].tolist(), manifest["kind"].tolist(), strict=True))
+    lines = [[status, kind, count] for (status, kind), count in fates.most_common()]
+    parts.append("\n" + tabulate(lines, ["records", "why", "count"], intfmt=","))
+    return "\n".join(parts)
+
+
+def show_provenance(store: FeatureStore) -> str:
+    """Return what a store was made from and with."""
+    attributes = store.attributes
+    lines: list[tuple[str, Any]] = [("fingerprint", store.fingerprint)]
+    lines += [(f"source {key}", value) for key, value in attributes["source"].items()]
+    lines += [(key, attributes["settings"][key]) for key in ("split", "seed", "keep", "min_agree")]
+    for name, about in attributes["backbones"].items():
+        lines += [(f"{name} {key}", value) for key, value in about.items()]
+    lines += [(f"version of {name}", value) for name, value in attributes["versions"].items()]
+    texts = [(key, str(value)) for key, value in lines]
+    return tabulate(texts, tablefmt="plain", disable_numparse=True)
+
+
+def show_results(results: Results, style: str = "simple") -> str:
+    """Return the table of results beside chance, the majority class and published baselines.
+
+    Parameters
+    ----------
+    results : Results
+    style : str
+        A table format of tabulate, such as "github" for Markdown.
+    """
+    store = results.store
+    rows = store["rows"]
+    counts = ", ".join(f"{rows[split]:,} {split}" for split in SPLITS)
+    head = f"Accuracy on {store['title']} ({counts}), embedding: {store['backbone']}"
+    head += f" at {store['embedding']['embed_size']} px"
+    lines = [head, SYNTHETIC] if store["synthetic"] else [head]
+
+    chance = 1 / len(store["label_names"])
+    majority = store["majority"]
+    table: list[list[str]] = [
+        ["chance", "", *(_percent(chance),) * 3, "", "", ""],
+        [
+            f"always {majority['label']}",
+            "",
+            *(_percent(majority[split]) for split in SPLITS),
+            interval(majority["correct"], majority["total"]),
+            _count(majority["total"]),
+            "",
+        ],
+    ]
+    for run in results.runs:
+        accuracies = (run.train_accuracy, run.dev_accuracy, run.test_accuracy)
+        table.append(
+            [
+                MODELS[run.model].title if run.model in MODELS else run.model,
+                str(run.seed),
+                *(_percent(accuracy) for accuracy in accuracies),
+                interval(run.correct, run.total),
+                _count(run.total),
+                run.reason if run.status != "ok" else "",
+            ]
+        )
+    table += [_baseline_row(baseline, bool(store["is_fi"])) for baseline in BASELINES]
+    header = ["system", "seed", "train %", "dev %", "test %", "95 % interval", "n test", "note"]
+    align = ("left", "right", "right", "right", "right", "center", "right", "left")
+    text = tabulate(table, header, tablefmt=style, disable_numparse=True, colalign=align)
+    return "\n".join([*lines, "", text])
+
+
+def interval(correct: int | None, total: int | None) -> str:
+    """Return the Wilson interval of an accuracy at 95 %, as text; "" where nothing was counted."""
+    if correct is None or not total:
+        return ""
+    found = binomtest(correct, total).proportion_ci(0.95, method="wilson")
+    return f"{100 * found.low:.1f} .. {100 * found.high:.1f}"
+
+
+def _baseline_row(baseline: Baseline, is_fi: bool) -> list[str]:
+    note = "FI; other images and splits" if is_fi else "not comparable: measured on FI"
+    return [
+        f"{baseline.origin}: {baseline.title}",
+        "",
+        *(_percent(a) for a in (baseline.train, baseline.dev, baseline.test)),
+        interval(baseline.correct, baseline.total),
+        _count(baseline.total),
+        note,
+    ]
+
+
+def _percent(accuracy: float | None) -> str:
+    return "" if accuracy is None else f"{100 * accuracy:.1f}"
+
+
+def _count(total: int | None) -> str:
+    return "" if not total else f"{total:,}"
