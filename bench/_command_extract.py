@@ -17,6 +17,14 @@ Examples:
   bench extract fi_csvs/ --store fi.zarr         CSVs as You et al. distributed FI
   bench extract list.csv --labels calm,tense     a header with columns path and label
   bench extract photos/ --store thumb.zarr --embed-from thumbnail
+\b
+Downloads:
+  bench extract fi_csvs/ --store fi.zarr --keep-originals fi_images/
+  bench extract fi_csvs/ --store fi.zarr --retry-failed
+  bench extract fi_csvs/ --store fi.zarr --retry-failed timeout,http_5xx
+\b
+Another backbone, beside the one that is there:
+  bench extract fi_csvs/ --store fi.zarr --backbone densenet121 --keep-originals fi_images/
 """,
 )
 @click.argument("source", default="sample")
@@ -86,6 +94,77 @@ Examples:
     type=click.Choice(["litert", "tensorflow"]),
     help="What computes embeddings.  [default: tensorflow with a GPU, else litert]",
 )
+@click.option(
+    "--min-side",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    metavar="PX",
+    help="Leave out images with fewer pixels on a side.",
+)
+@click.option(
+    "--retry-failed",
+    is_flag=False,
+    flag_value="all",
+    metavar="[KIND,...]",
+    help="Try records of a finished store that failed again, and append those that succeed. "
+    "Give SOURCE first.",
+)
+@click.option(
+    "--keep-originals",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep downloaded files here, and look here first.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 512),
+    default=32,
+    show_default=True,
+    help="Downloads at a time.",
+)
+@click.option(
+    "--per-host",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Downloads at a time from one host.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    metavar="N",
+    help="Requests a second to one host.  [default: no limit]",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For one image, all attempts together.",
+)
+@click.option(
+    "--tries",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    help="Attempts at one image, where another may help.",
+)
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(1),
+    default=32 * 1024 * 1024,
+    show_default=True,
+    metavar="N",
+    help="The largest file to download.",
+)
+@click.option("--user-agent", metavar="TEXT", help="What servers are told of who asks.")
+@click.option(
+    "--allow-private-hosts",
+    is_flag=True,
+    help="Download from loopback and private addresses, too.",
+)
 @one_line_errors
 def extract(
     source: str,
@@ -101,14 +180,26 @@ def extract(
     labels: str | None,
     label_base: str | None,
     engine: str | None,
+    min_side: int,
+    retry_failed: str | None,
+    keep_originals: Path | None,
+    threads: int,
+    per_host: int,
+    rate: float | None,
+    timeout: float,
+    tries: int,
+    max_bytes: int,
+    user_agent: str | None,
+    allow_private_hosts: bool,
 ) -> None:
     """Make a store of images, embeddings, labels and splits from SOURCE.
 
     SOURCE is "sample" (the default: 1,600 synthetic images that come with the program), a folder of
     class folders of images, with or without train, dev and test above them, or a CSV file or a
-    folder of CSVs with image paths.
+    folder of CSVs with image paths or URLs.
 
-    Killed at any moment, the same command goes on where it was. A finished store is left alone.
+    Killed at any moment, the same command goes on where it was. A finished store is left alone,
+    unless it lacks the backbone or failed records are to be tried again.
     """
     import featurestore as fs
     from bench._progress import extraction_progress
@@ -127,14 +218,44 @@ def extract(
         split=split,
         seed=seed,
         engine=engine,  # type: ignore[arg-type]  # checked by click
+        min_side=min_side,
     )
-    already = (store / "zarr.json").exists()
+    web = fs.WebSettings(
+        threads=threads,
+        per_host=per_host,
+        rate=rate,
+        seconds=timeout,
+        tries=tries,
+        max_bytes=max_bytes,
+        user_agent=user_agent or fs.WebSettings.user_agent,
+        allow_private_hosts=allow_private_hosts,
+    )
+    root = store / "zarr.json"
+    before = root.read_bytes() if root.is_file() else b""
     with extraction_progress() as progress:
-        made = fs.extract(fs.read_source(source, options), store, settings, progress)
-    if already:
+        made = fs.extract(
+            fs.read_source(source, options),
+            store,
+            settings,
+            progress,
+            web=web,
+            originals=keep_originals,
+            retry=_kinds(retry_failed),
+        )
+    if before == root.read_bytes():
         click.echo(f"{store} is finished already; nothing was done.")
     click.echo(show_store(made))
     click.echo(f"\nNext: bench run --all{'' if store == DEFAULT_STORE else f' --store {store}'}")
+
+
+def _kinds(retry_failed: str | None) -> tuple[str, ...]:
+    from featurestore.errors import RETRYABLE_KINDS
+
+    if retry_failed is None:
+        return ()
+    if retry_failed == "all":
+        return RETRYABLE_KINDS
+    return tuple(kind.strip() for kind in retry_failed.split(","))
 
 
 def _names(labels: str | None) -> tuple[str, ...] | None:

@@ -10,15 +10,25 @@ from bench._errors import one_line_errors
 STORE = click.argument("store", type=click.Path(path_type=Path), default=DEFAULT_STORE)
 
 
-@click.command(epilog="\b\nExample:\n  bench inspect features.zarr\n")
+@click.command(
+    epilog="""\b
+Examples:
+  bench inspect features.zarr
+  bench inspect fi.zarr --failed | grep ^timeout
+"""
+)
 @STORE
+@click.option("--failed", is_flag=True, help="List the records that failed, a line each.")
 @one_line_errors
-def inspect(store: Path) -> None:
+def inspect(store: Path, failed: bool) -> None:
     """Show what is in a STORE: labels, splits, failures, size and where it came from."""
     import featurestore as fs
-    from bench._show import show_provenance, show_store
+    from bench._show import show_failed, show_provenance, show_store
 
     opened = fs.FeatureStore(store)
+    if failed:
+        click.echo(show_failed(opened), nl=False)
+        return
     click.echo(show_store(opened))
     click.echo()
     click.echo(show_provenance(opened))

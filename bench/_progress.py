@@ -1,6 +1,7 @@
 """Progress bars."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from featurestore import Progress
 def extraction_progress() -> Iterator[Progress]:
     """Yield a Progress that shows a bar with images a second, time left and failures."""
     bars: list[tqdm[Any]] = []
-    failed = 0
+    failed: Counter[str] = Counter()
 
     def begin(total: int, done: int) -> None:
         if done:
@@ -32,12 +33,11 @@ def extraction_progress() -> Iterator[Progress]:
         )
 
     def step(kind: str) -> None:
-        nonlocal failed
-        (bar,) = bars
         if kind:
-            failed += 1
-            bar.set_postfix(failed=failed, refresh=False)
-        bar.update()
+            failed[kind] += 1
+            counts = ", ".join(f"{name} {count}" for name, count in failed.most_common(4))
+            bars[-1].set_postfix_str(f"failed {failed.total()} ({counts})", refresh=False)
+        bars[-1].update()
 
     def stage(line: str) -> None:
         for bar in bars:

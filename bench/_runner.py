@@ -64,7 +64,7 @@ def _describe(entry: ModelEntry, model: Any, seed: int, store: FeatureStore) -> 
 
 
 def _load(store: FeatureStore) -> dict[str, Split]:
-    X, y = np.asarray(store.embeddings()[:], np.float32), store.labels
+    X, y = store.read(f"embeddings/{store.backbones[0]}"), store.labels
     return {split: (X[store.rows(split)], y[store.rows(split)]) for split in SPLITS}
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.stats import binomtest
 from tabulate import tabulate
 
+from bench._advice import advise
 from bench._baselines import BASELINES, Baseline
 from bench._models import MODELS
 from bench._results import Results
@@ -31,9 +32,33 @@ def show_store(store: FeatureStore) -> str:
     parts.append("\n" + tabulate(rows, ["label", *SPLITS, "all"], intfmt=","))
     manifest = store.manifest()
     fates = Counter(zip(manifest["status"].tolist(), manifest["kind"].tolist(), strict=True))
-    lines = [[status, kind, count] for (status, kind), count in fates.most_common()]
-    parts.append("\n" + tabulate(lines, ["records", "why", "count"], intfmt=","))
+    lines = [
+        [status.replace("_", " "), kind, count, advise(kind)]
+        for (status, kind), count in fates.most_common()
+    ]
+    parts.append("\n" + tabulate(lines, ["records", "why", "count", "what to do"], intfmt=","))
+    parts.append("\n" + _near_duplicates(store.attributes["near_duplicates"]))
     return "\n".join(parts)
+
+
+def show_failed(store: FeatureStore) -> str:
+    """Return a line for each record that failed: kind, where it stands, address and reason."""
+    manifest = store.manifest()
+    lines = []
+    for i in np.flatnonzero(manifest["status"] == "failed").tolist():
+        parts = [manifest[name][i] for name in ("kind", "source", "id", "detail")]
+        lines.append("\t".join(dict.fromkeys(part for part in parts if part)))
+    return "\n".join(lines)
+
+
+def _near_duplicates(near: dict[str, int]) -> str:
+    if not near["groups"]:
+        return "No near-duplicates were found."
+    text = f"Near-duplicates: {near['images']:,} images in {near['groups']:,} groups"
+    across = near["across_given_splits"]
+    if not across:
+        return f"{text}, each within one split."
+    return f"{text}; {across:,} of them lie across the splits that the source itself gives."
 
 
 def show_provenance(store: FeatureStore) -> str:
@@ -41,7 +66,8 @@ def show_provenance(store: FeatureStore) -> str:
     attributes = store.attributes
     lines: list[tuple[str, Any]] = [("fingerprint", store.fingerprint)]
     lines += [(f"source {key}", value) for key, value in attributes["source"].items()]
-    lines += [(key, attributes["settings"][key]) for key in ("split", "seed", "keep", "min_agree")]
+    names = ("split", "seed", "keep", "min_agree", "min_side")
+    lines += [(name, attributes["settings"][name]) for name in names]
     for name, about in attributes["backbones"].items():
         lines += [(f"{name} {key}", value) for key, value in about.items()]
     lines += [(f"version of {name}", value) for name, value in attributes["versions"].items()]

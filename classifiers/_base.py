@@ -69,7 +69,8 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Array) -> Array:
         """Return the likeliest label, (n,), for each row of float X (n, features)."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        likeliest = self.predict_proba(X).argmax(axis=1)  # refuses if nothing was learned
+        return np.asarray(self.classes_[likeliest])
 
     def _fit(self, X: Array, codes: Array, dev: tuple[Array, Array] | None) -> None:
         """Learn from float32 X (n, features) and int codes (n,) into ``classes_``."""

@@ -46,7 +46,13 @@ class PCASVM(EmbeddingClassifier):
         self.pca_ = PCA(components, svd_solver=solver, random_state=self.random_state)
         # One-against-one has classes * (classes - 1) / 2 machines; "ovr" turns their votes into
         # a score for each class.
-        self.svc_ = SVC(C=self.C, gamma="scale", decision_function_shape="ovr", cache_size=1000)
+        self.svc_ = SVC(
+            C=self.C,
+            gamma="scale",
+            decision_function_shape="ovr",
+            cache_size=1000,
+            random_state=self.random_state,  # it draws a number, which it has no use for here
+        )
         self.svc_.fit(self.pca_.fit_transform(X), codes)
 
     def _predict_proba(self, X: Array) -> Array:

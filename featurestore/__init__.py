@@ -7,13 +7,15 @@ X, y = store.embeddings()[:], store.labels
 
 from featurestore import errors
 from featurestore._backbones import BACKBONES, Backbone
-from featurestore._extract import ExtractSettings, Progress, extract
+from featurestore._extract import Progress, extract
+from featurestore._job import ExtractSettings
 from featurestore._labels import MIKELS
 from featurestore._records import SPLITS, Record, Source
 from featurestore._store import FeatureStore
 from featurestore._verify import Damage, verify
 from featurestore._votes import KeepRule
 from featurestore.errors import FeatureStoreError, StoreError
+from featurestore.fetch import WebSettings
 from featurestore.sources import SourceOptions, read_source
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Source",
     "SourceOptions",
     "StoreError",
+    "WebSettings",
     "errors",
     "extract",
     "read_source",

@@ -6,6 +6,7 @@ Keras is imported only where a network is built; looking one up costs nothing.
 import functools
 import hashlib
 import importlib
+import warnings
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -134,7 +135,9 @@ def build(backbone: Backbone, size: int, weights: Path) -> Any:
 
     network = _network(backbone, size)
     try:
-        network.load_weights(weights)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a line for each layer, before the error that counts
+            network.load_weights(weights)
     except (ValueError, OSError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BackboneError(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from featurestore.errors import NotImage, TooLarge, Undecodable
+from featurestore.errors import NotImage, TooLarge, TooSmall, Undecodable
 
 THUMBNAIL = 32  # px; the raw tensor's side
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte at 3 bytes a pixel
@@ -22,10 +22,17 @@ _WANTED = {
 Image.init()
 FORMATS = tuple(sorted(_WANTED & Image.OPEN.keys()))
 
+# Of these, the first bytes alone tell an image from, say, a page to log in.
+_SIGNED = [
+    accept for name in ("JPEG", "PNG", "GIF", "WEBP", "TIFF") if (accept := Image.OPEN[name][1])
+]
 _ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations of which width and height change places
 
-# Between this limit and twice it Pillow warns, once, on standard error; decode() refuses anyway.
+# Between this limit and twice it Pillow warns; decode() refuses anyway.
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Damaged EXIF blocks and the like: what can be decoded is, whatever Pillow thinks of it.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class Decoded:
     format: str
 
 
-def decode(data: bytes, size: int) -> Decoded:
+def decode(data: bytes, size: int, min_side: int = 1) -> Decoded:
     """Decode an image file and resize it, the whole of it, to squares.
 
     The first frame of an animation counts, EXIF orientation is applied, transparency becomes white,
@@ -61,36 +68,45 @@ def decode(data: bytes, size: int) -> Decoded:
         The file.
     size : int
         Side of ``pixels``, px.
+    min_side : int
+        The fewest pixels that an image may have on a side.
 
     Raises
     ------
-    NotImage, Undecodable, TooLarge
+    NotImage, Undecodable, TooLarge, TooSmall
     """
     if not data:
         raise NotImage("zero bytes")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
+        if any(accept(data[:16]) is True for accept in _SIGNED):
+            raise Undecodable("begins like an image, but its header is damaged") from None
         raise NotImage(f"no known image format ({len(data)} bytes)") from None
-    except Image.DecompressionBombError as error:
+    except _BOMBS as error:
         raise TooLarge(str(error)) from None
     except Exception as error:  # Pillow's plugins raise anything on corrupt headers
         raise Undecodable(_reason(error)) from None
     try:
-        return _load(image, size)
-    except TooLarge:
+        return _load(image, size, min_side)
+    except (TooLarge, TooSmall):
         raise
+    except _BOMBS as error:
+        raise TooLarge(str(error)) from None
     except Exception as error:  # the same for corrupt bodies
         raise Undecodable(_reason(error)) from None
 
 
-def _load(image: Image.Image, size: int) -> Decoded:
+def _load(image: Image.Image, size: int, min_side: int) -> Decoded:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise TooLarge(f"{width} x {height} px; the limit is {MAX_PIXELS} pixels")
+    if min(width, height) < min_side:
+        raise TooSmall(f"{width} x {height} px; the limit is {min_side} on a side")
     file_format = image.format or ""
-    # Reduced-size decoding never goes below what both outputs need.
-    image.draft("RGB", (max(size, THUMBNAIL),) * 2)
+    # Reduced-size decoding stops at what both outputs need: the area mean takes whole pixels only,
+    # so with fewer than four a side the thumbnail would depend on the size.
+    image.draft("RGB", (max(size, 4 * THUMBNAIL),) * 2)
     image.load()
     # A photograph with a damaged EXIF block is still a photograph.
     with contextlib.suppress(Exception):

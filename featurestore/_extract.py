@@ -1,67 +1,34 @@
-"""Extraction: from a source to a finished store."""
+"""Extraction: from a source to a finished store, and what can be added to one later."""
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from featurestore._assemble import assemble
-from featurestore._backbones import (
-    DEFAULT_BACKBONE,
-    Backbone,
-    find_weights,
-    get_backbone,
-    hash_file,
-)
-from featurestore._decode import THUMBNAIL
-from featurestore._engines import EngineName, choose_engine, make_engine
+import numpy as np
+
+from featurestore._assemble import Passes, assemble_backbone, assemble_rows
+from featurestore._commit import commit, finish_commit, is_committing, next_folder
+from featurestore._job import BackboneJob, ExtractSettings, describe_source, describe_store
 from featurestore._pipeline import Pipeline
 from featurestore._records import Record, Source, in_store_order
+from featurestore._segments import Outcomes, Segments
 from featurestore._select import select
 from featurestore._split import parse_ratio
 from featurestore._staging import Staging, refuse_difference
-from featurestore._store import FeatureStore, read_root
+from featurestore._store import FeatureStore
 from featurestore.errors import (
+    RETRYABLE_KINDS,
     SourceError,
     StoreBusyError,
     StoreNotFoundError,
     StoreUnfinishedError,
 )
+from featurestore.fetch import FetchStage, Originals, WebSettings
 
-
-@dataclass(frozen=True)
-class ExtractSettings:
-    """What an extraction may be told.
-
-    Attributes
-    ----------
-    backbone : str
-        One of BACKBONES.
-    weights : Path or None
-        A weights file instead of the backbone's own.
-    embed_size : int or None
-        Side of the images that the backbone sees, px; None means the backbone's own.
-    embed_from : {"image", "thumbnail"}
-        "image" embeds each image at its own resolution; "thumbnail" embeds the 32 x 32 tensor as
-        it is, which throws most of the signal away and is there to show just that.
-    split : str
-        Shares of train, dev and test.
-    seed : int
-        Of the rows' order and of the splits.
-    engine : {"litert", "tensorflow"} or None
-        None means TensorFlow with a GPU and LiteRT without.
-    """
-
-    backbone: str = DEFAULT_BACKBONE
-    weights: Path | None = None
-    embed_size: int | None = None
-    embed_from: Literal["image", "thumbnail"] = "image"
-    split: str = "80/10/10"
-    seed: int = 0
-    engine: EngineName | None = None
+MAKE = "make a store"  # the task of most staging folders
 
 
 @dataclass(frozen=True)
@@ -83,27 +50,37 @@ class Progress:
     step: Callable[[str], None] = lambda kind: None
 
 
-MIN_EMBED_SIZE = 32  # px; keras.applications refuses less
-
-
 def extract(
     source: Source,
     store: str | Path,
     settings: ExtractSettings | None = None,
     progress: Progress | None = None,
+    *,
+    web: WebSettings | None = None,
+    originals: str | Path | None = None,
+    retry: Sequence[str] = (),
 ) -> FeatureStore:
-    """Make a store from a source, or go on with one that was begun.
+    """Make a store from a source, go on with one that was begun, or add to a finished one.
 
-    A finished store made from the same source with the same settings is left alone.
+    A finished store made from the same source with the same settings is left alone. One that lacks
+    the backbone gets its embeddings. With ``retry``, records that failed are tried again, and those
+    that succeed are appended.
 
     Parameters
     ----------
     source : Source
         From ``featurestore.read_source``.
     store : str or Path
-        A folder that is not there yet, or one that an earlier call began.
+        A folder that is not there yet, or one that an earlier call made or began.
     settings : ExtractSettings, optional
+        What to make.
     progress : Progress, optional
+    web : WebSettings, optional
+        How to download.
+    originals : str or Path, optional
+        A folder where downloaded bytes are kept, and looked for before a request is made.
+    retry : sequence of str, optional
+        Kinds of failure.
 
     Returns
     -------
@@ -112,123 +89,207 @@ def extract(
     Raises
     ------
     SourceError
-        If not one image can be kept, or a setting can't be used.
+        If not one image can be kept, a setting can't be used, or images of a finished store can't
+        be had any more.
     BackboneError
+    StoreNotFoundError
+        If there is nothing to try again.
     StoreMismatchError
         If the store was made from something else or with other settings.
     StoreBusyError
         If another process is extracting into the store.
     """
     path, settings, progress = Path(store), settings or ExtractSettings(), progress or Progress()
-    job = _Job.prepare(source, settings)
-    if _is_finished(path, job):
+    if unknown := set(retry) - set(RETRYABLE_KINDS):
+        raise SourceError(
+            f"--retry-failed: {', '.join(sorted(unknown))} is no kind of failure that can be tried "
+            f"again; there are {', '.join(RETRYABLE_KINDS)}"
+        )
+    job = BackboneJob.prepare(settings)
+    described = describe_source(source, settings)
+    base = _open_finished(path)
+    if base is not None and not retry and _has(base, job, described):
         _tidy(path)
-        return FeatureStore(path)
-    _refuse_foreign_folder(path)
-    records = in_store_order(source.records, settings.seed)
-    with Staging(path) as staging:
-        if _is_finished(path, job):  # another process has finished it in the meantime
+        return base
+    if base is None:
+        _refuse_foreign_folder(path)
+        if retry and not is_committing(path):
+            raise StoreNotFoundError(
+                f"{path}: there is no finished store to try failures of again; leave "
+                "--retry-failed out"
+            )
+    with ExitStack() as stack:
+        staging = stack.enter_context(Staging(path))
+        finish_commit(path)
+        base = _open_finished(path)  # another process may have finished it in the meantime
+        if base is not None and not retry and _has(base, job, described):
             staging.remove()
-            return FeatureStore(path)
-        staging.begin(job.described)
-        _process(source, records, job, staging, progress)
-        progress.stage("writing the store")
-        outcomes = staging.read_outcomes(len(records))
-        selection = select(records, outcomes, source.keep, job.ratio, settings.seed)
-        if not len(selection.records):
-            staging.remove()
-            path.rmdir()
-            raise SourceError(_nothing_left(source, selection.kind))
-        assemble(path, records, outcomes, selection, staging, job.attributes())
+            return base
+        kept = stack.enter_context(Originals(Path(originals))) if originals else None
+        run = _Run(source, path, settings, described, staging, progress, web, kept)
+        if retry and base is not None:
+            run.retry(base, job, settings.weights, tuple(retry))
+        elif base is not None:
+            run.add_backbone(base, job)
+        else:
+            run.create(job)
         staging.remove()
     return FeatureStore(path)
 
 
 @dataclass(frozen=True)
-class _Job:
-    """An extraction with everything that had to be looked up for it."""
+class _Run:
+    """One call of ``extract``, once it is clear that there is work to do."""
 
     source: Source
-    backbone: Backbone
-    weights: Path
-    size: int
-    ratio: tuple[int, int, int]
-    engine: EngineName
+    path: Path
+    settings: ExtractSettings
     described: dict[str, Any]
+    staging: Staging
+    progress: Progress
+    web: WebSettings | None
+    originals: Originals | None
 
-    @classmethod
-    def prepare(cls, source: Source, settings: ExtractSettings) -> "_Job":
-        backbone = get_backbone(settings.backbone)
-        weights = find_weights(backbone, settings.weights)
-        thumbnail = settings.embed_from == "thumbnail"
-        size = settings.embed_size or (THUMBNAIL if thumbnail else backbone.size)
-        if thumbnail and size != THUMBNAIL:
-            raise SourceError("--embed-from thumbnail embeds 32 px; leave --embed-size out")
-        if size < MIN_EMBED_SIZE:
-            raise SourceError(f"--embed-size is {size}; the least is {MIN_EMBED_SIZE}")
-        engine = settings.engine or choose_engine()
-        described = {
-            "source": f"{source.kind} {source.title}",
-            "label_names": list(source.label_names),
-            "keep": source.keep.rule,
-            "min_agree": source.keep.min_agree,
-            "split": settings.split,
-            "seed": settings.seed,
-            "backbone": backbone.name,
-            "weights_sha256": hash_file(weights),
-            "embed_from": settings.embed_from,
-            "embed_size": size,
-            "engine": engine,
-            "source_fingerprint": source.fingerprint(),
-        }
-        ratio = parse_ratio(settings.split)
-        return cls(source, backbone, weights, size, ratio, engine, described)
+    def create(self, job: BackboneJob) -> None:
+        """Make a store."""
+        self.staging.begin({"task": MAKE, **self.described, **_named(job)})
+        records = in_store_order(self.source.records, self.settings.seed)
+        todo = [i for i, record in enumerate(records) if not record.kind]
+        passes = {job.backbone.name: self._embed(records, todo, job, self.originals)}
+        backbones = {job.backbone.name: job.about}
+        self._append(records, passes, backbones, None)
 
-    def attributes(self) -> dict[str, Any]:
-        """Return what the store's root says about its making."""
-        source, said = self.source, self.described
-        return {
-            "label_names": list(source.label_names),
-            "source": {
-                "kind": source.kind,
-                "title": source.title,
-                "synthetic": source.synthetic,
-                "is_fi": source.is_fi,
-                "records": len(source.records),
-                "fingerprint": said["source_fingerprint"],
-            },
-            "settings": said,
-            "backbones": {
-                self.backbone.name: {
-                    "dims": self.backbone.dims,
-                    "weights_sha256": said["weights_sha256"],
-                    "weights": self.weights.name,
-                    "embed_from": said["embed_from"],
-                    "embed_size": self.size,
-                    "preprocessing": (
-                        f"whole image squeezed to {self.size} x {self.size} px, RGB, antialiased "
-                        f"bilinear; keras.applications.{self.backbone.module}.preprocess_input"
-                        if said["embed_from"] == "image"
-                        else "the 32 x 32 tensor as it is; "
-                        f"keras.applications.{self.backbone.module}.preprocess_input"
-                    ),
-                    "engine": self.engine,
-                }
-            },
-            "versions": {
-                name: version(name)
-                for name in ("emotion-bench", "ai-edge-litert", "tensorflow", "pillow", "zarr")
-            },
-        }
+    def retry(
+        self, base: FeatureStore, job: BackboneJob, weights: Path | None, kinds: tuple[str, ...]
+    ) -> None:
+        """Try failed records again, and append those that succeed."""
+        refuse_difference(self.path, base.attributes["settings"], self.described)
+        self.staging.begin(
+            {"task": "try failed records again", **self.described, "kinds": sorted(kinds)}
+        )
+        records = in_store_order(self.source.records, self.settings.seed)
+        manifest = base.manifest()
+        fates = zip(manifest["status"].tolist(), manifest["kind"].tolist(), strict=True)
+        todo = [i for i, (status, why) in enumerate(fates) if status == "failed" and why in kinds]
+        backbones = base.attributes["backbones"]
+        passes: Passes = {}
+        with ExitStack() as stack:
+            # Each further backbone needs the same bytes again.
+            kept = self.originals or stack.enter_context(
+                Originals(self.staging.folder / "originals")
+            )
+            for name, about in backbones.items():
+                passes[name] = self._embed(
+                    records, todo, BackboneJob.again(name, about, weights), kept
+                )
+                _, seen = passes[name]
+                todo = [i for i in todo if seen.segment[i] >= 0]
+        self._append(records, passes, backbones, base)
+
+    def add_backbone(self, base: FeatureStore, job: BackboneJob) -> None:
+        """Add another backbone's embeddings of all rows."""
+        refuse_difference(self.path, base.attributes["settings"], self.described)
+        self.staging.begin({"task": "add a backbone", **self.described, **_named(job)})
+        records = in_store_order(self.source.records, self.settings.seed)
+        manifest = base.manifest()
+        todo = np.flatnonzero(manifest["row"] >= 0)
+        segments, outcomes = self._embed(records, todo.tolist(), job, self.originals)
+        changed = [
+            i
+            for i in todo.tolist()
+            if outcomes.segment[i] < 0 or outcomes.sha256[i] != manifest["sha256"][i]
+        ]
+        if changed:
+            self.staging.remove()
+            first = changed[0]
+            raise SourceError(
+                f"{self.path}: {len(changed)} of its {len(todo)} images can't be had as they were, "
+                f"the first is {records[first].id} ({outcomes.kind[first] or 'has other bytes'}): "
+                "make a new store, or use --keep-originals from the start"
+            )
+        rows = todo[np.argsort(manifest["row"][todo])]
+        name = job.backbone.name
+        attributes = describe_store(
+            self.source, self.described, base.attributes["backbones"] | {name: job.about}
+        )
+        attributes["near_duplicates"] = base.attributes["near_duplicates"]
+        self.progress.stage("writing the store")
+        folder = next_folder(self.path)
+        assemble_backbone(folder, base, name, segments, outcomes, rows, attributes)
+        commit(self.path)
+
+    def _append(
+        self,
+        records: list[Record],
+        passes: Passes,
+        backbones: dict[str, Any],
+        base: FeatureStore | None,
+    ) -> None:
+        """Write what was embedded as rows of a new store, or of the one that there is."""
+        self.progress.stage("writing the store")
+        segments, outcomes = next(iter(passes.values()))
+        selection = select(
+            records,
+            outcomes,
+            lambda rows: segments.read_rows("images", outcomes, rows),
+            self.source.keep,
+            parse_ratio(self.settings.split),
+            self.settings.seed,
+            base,
+        )
+        if base is None and not len(selection.records):
+            self.staging.remove()
+            self.path.rmdir()
+            raise SourceError(_nothing_left(self.source, selection.kind))
+        attributes = describe_store(self.source, self.described, backbones)
+        assemble_rows(next_folder(self.path), records, selection, passes, attributes, base)
+        commit(self.path)
+
+    def _embed(
+        self, records: list[Record], wanted: list[int], job: BackboneJob, kept: Originals | None
+    ) -> tuple[Segments, Outcomes]:
+        """Fetch, decode and embed what hasn't been yet."""
+        segments = self.staging.segments(job.backbone.name)
+        outcomes = segments.read_outcomes(len(records))
+        todo = [(i, records[i].id) for i in wanted if outcomes.kind[i] is None]
+        if not todo:
+            return segments, outcomes
+        name, size = job.backbone.name, job.size
+        self.progress.stage(f"starting {name} at {size} px on {job.about['engine']}")
+        engine = job.make_engine()
+        self.progress.begin(len(wanted), len(wanted) - len(todo))
+        stage = FetchStage(todo, self.source.fetch, self.web or WebSettings(), kept)
+        pipeline = Pipeline(stage, engine, size, self.settings.min_side)
+        with closing(stage), closing(pipeline.run(len(todo))) as results:
+            try:
+                for result in results:
+                    segments.add(result)
+                    self.progress.step(result.kind)
+            finally:
+                segments.flush()
+        return segments, segments.read_outcomes(len(records))
 
 
-def _is_finished(path: Path, job: _Job) -> bool:
-    """Return whether the store is there; refuse it if it is another one."""
+def _named(job: BackboneJob) -> dict[str, Any]:
+    return {"backbone": job.backbone.name, **job.about}
+
+
+def _open_finished(path: Path) -> FeatureStore | None:
+    if is_committing(path):
+        return None
     try:
-        root = read_root(path)
+        return FeatureStore(path)
     except (StoreNotFoundError, StoreUnfinishedError):
+        return None
+
+
+def _has(base: FeatureStore, job: BackboneJob, described: dict[str, Any]) -> bool:
+    """Return whether a store has the backbone; refuse it if it is another store."""
+    refuse_difference(base.path, base.attributes["settings"], described)
+    about = base.attributes["backbones"].get(job.backbone.name)
+    if about is None:
         return False
-    refuse_difference(path, root["settings"], job.described)
+    refuse_difference(base.path, about, job.about | {"weights": about["weights"]})
     return True
 
 
@@ -236,7 +297,9 @@ def _tidy(path: Path) -> None:
     """Remove the staging folder that a process killed in its last moment has left."""
     if (path / ".staging").exists():
         with suppress(StoreBusyError), Staging(path) as staging:
-            staging.remove()
+            noted = staging.settings()
+            if noted is None or noted["task"] == MAKE:  # all else is somebody's unfinished work
+                staging.remove()
 
 
 def _refuse_foreign_folder(path: Path) -> None:
@@ -247,28 +310,6 @@ def _refuse_foreign_folder(path: Path) -> None:
         raise SourceError(
             f"--store {path}: is a folder with other files in it; give one that is not there yet"
         )
-
-
-def _process(
-    source: Source, records: list[Record], job: _Job, staging: Staging, progress: Progress
-) -> None:
-    """Fetch, decode and embed what hasn't been yet."""
-    outcomes = staging.read_outcomes(len(records))
-    todo = [
-        (i, record.id)
-        for i, record in enumerate(records)
-        if not record.kind and outcomes.kind[i] is None
-    ]
-    if not todo:
-        return
-    progress.stage(f"starting {job.backbone.name} at {job.size} px on {job.engine}")
-    engine = make_engine(job.engine, job.backbone, job.size, job.weights)
-    progress.begin(len(records), len(records) - len(todo))
-    with closing(Pipeline(source.fetch, engine, job.size).run(todo)) as results:
-        for result in results:
-            staging.add(result)
-            progress.step(result.kind)
-    staging.flush()
 
 
 def _nothing_left(source: Source, kinds: list[str]) -> str:

@@ -2,6 +2,9 @@
 
     records -> [fetch threads] -> queue -> [decode threads] -> queue -> [embed threads] -> results
 
+An engine that takes single images is called by the decode threads themselves: with one thread a
+core, an image stays in that core's cache and no two threads compete for it.
+
 All heavy work (reading, Pillow, the engine) releases Python's lock, so threads are enough. Each
 queue is bounded: whoever is ahead waits. Results come in the order in which they are ready.
 """
@@ -9,7 +12,7 @@ queue is bounded: whoever is ahead waits. Results come in the order in which the
 import hashlib
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +22,7 @@ import numpy.typing as npt
 from featurestore._decode import Decoded, decode
 from featurestore._engines import Engine, usable_cores
 from featurestore.errors import RecordFailure
-
-FETCHERS = 8  # threads; enough to keep a local disk busy
+from featurestore.fetch import FetchStage
 
 
 @dataclass(slots=True)
@@ -37,6 +39,8 @@ class Result:
         Of the bytes fetched, hex; "" if none were.
     size : int
         How many bytes were fetched.
+    http_status, tries, seconds, final_url
+        How they were, as in ``Fetched``.
     image : Decoded or None
     embedding : float32 (dims,) or None
     """
@@ -46,6 +50,10 @@ class Result:
     detail: str = ""
     sha256: str = ""
     size: int = 0
+    http_status: int = 0
+    tries: int = 0
+    seconds: float = 0.0
+    final_url: str = ""
     image: Decoded | None = None
     embedding: npt.NDArray[np.float32] | None = None
 
@@ -59,25 +67,25 @@ class Pipeline:
 
     Parameters
     ----------
-    fetch : callable
-        From a record's id to its bytes; raises FetchFailure.
+    stage : FetchStage
+        Which records, and how to get their bytes.
     engine : Engine
     size : int
         Side of the engine's input, px.
+    min_side : int
+        Images with fewer pixels on a side fail.
     """
 
-    def __init__(self, fetch: Callable[[str], bytes], engine: Engine, size: int) -> None:
-        self._fetch = fetch
-        self._engine = engine
-        self._size = size
+    def __init__(self, stage: FetchStage, engine: Engine, size: int, min_side: int) -> None:
+        self._parts = stage, engine, size, min_side
 
-    def run(self, todo: Sequence[tuple[int, str]]) -> Generator[Result, None, None]:
-        """Yield a Result for each (index, id), as they become ready.
+    def run(self, count: int) -> Generator[Result, None, None]:
+        """Yield a Result for each of the ``count`` records, as they become ready.
 
         Closing the iterator early stops all threads. An error that is not a RecordFailure is a
         bug or a broken machine: it stops the run and is raised here.
         """
-        run = _Run(self._fetch, self._engine, self._size, todo)
+        run = _Run(*self._parts, count)
         run.start()
         try:
             yield from run.results()
@@ -89,28 +97,23 @@ class _Run:
     """One pass over some records; its threads live no longer than it does."""
 
     def __init__(
-        self,
-        fetch: Callable[[str], bytes],
-        engine: Engine,
-        size: int,
-        todo: Sequence[tuple[int, str]],
+        self, stage: FetchStage, engine: Engine, size: int, min_side: int, count: int
     ) -> None:
-        self._fetch = fetch
+        self._stage = stage
         self._engine = engine
         self._size = size
-        self._todo = iter(todo)
-        self._expected = len(todo)
-        self._todo_lock = threading.Lock()
+        self._min_side = min_side
+        self._expected = count
         self._stopping = threading.Event()
         self._error: BaseException | None = None
         ahead = 2 * engine.batch * engine.workers
-        self._fetched: queue.Queue[tuple[Result, bytes]] = queue.Queue(max(FETCHERS, ahead))
+        self._fetched: queue.Queue[tuple[Result, bytes]] = queue.Queue(max(stage.threads, ahead))
         self._decoded: queue.Queue[Result] = queue.Queue(ahead)
         self._done: queue.Queue[Result] = queue.Queue(4 * ahead)
         stages: list[tuple[Callable[[], None], int]] = [
-            (self._fetch_all, FETCHERS),
-            (self._decode_all, usable_cores()),
-            (self._embed_all, engine.workers),
+            (self._fetch_all, stage.threads),
+            (self._decode_all, engine.workers if engine.batch == 1 else usable_cores()),
+            (self._embed_all, 0 if engine.batch == 1 else engine.workers),
         ]
         self._threads = [
             threading.Thread(target=self._guarded, args=(stage,), daemon=True)
@@ -146,18 +149,18 @@ class _Run:
             self._stopping.set()
 
     def _fetch_all(self) -> None:
-        while True:
-            with self._todo_lock:
-                index, location = next(self._todo, (-1, ""))
-            if index < 0:
-                return
-            result = Result(index)
-            try:
-                data = self._fetch(location)
-            except RecordFailure as failure:
-                self._fail(result, failure)
+        while (fetched := self._stage.next(self._stopping)) is not None:
+            result = Result(
+                fetched.index,
+                http_status=fetched.http_status,
+                tries=fetched.tries,
+                seconds=fetched.seconds,
+                final_url=fetched.final_url,
+            )
+            if fetched.failure is not None:
+                self._fail(result, fetched.failure)
             else:
-                self._put(self._fetched, (result, data))
+                self._put(self._fetched, (result, fetched.data))
 
     def _decode_all(self) -> None:
         while True:
@@ -165,9 +168,12 @@ class _Run:
             result.sha256 = hashlib.sha256(data).hexdigest()
             result.size = len(data)
             try:
-                result.image = decode(data, self._size)
+                result.image = decode(data, self._size, self._min_side)
             except RecordFailure as failure:
                 self._fail(result, failure)
+                continue
+            if self._engine.batch == 1:
+                self._embed([result])
             else:
                 self._put(self._decoded, result)
 
@@ -176,10 +182,13 @@ class _Run:
             batch = [self._get(self._decoded)]
             while len(batch) < self._engine.batch and (more := self._get_soon()):
                 batch.append(more)
-            pixels = np.stack([r.image.pixels for r in batch if r.image])  # (k, size, size, 3)
-            for result, embedding in zip(batch, self._engine.embed(pixels), strict=True):
-                result.embedding = embedding
-                self._put(self._done, result)
+            self._embed(batch)
+
+    def _embed(self, batch: list[Result]) -> None:
+        pixels = np.stack([r.image.pixels for r in batch if r.image])  # (k, size, size, 3)
+        for result, embedding in zip(batch, self._engine.embed(pixels), strict=True):
+            result.embedding = embedding
+            self._put(self._done, result)
 
     def _fail(self, result: Result, failure: RecordFailure) -> None:
         result.kind, result.detail = failure.kind, str(failure)

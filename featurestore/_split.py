@@ -31,15 +31,19 @@ def assign_splits(
     labels: Sequence[int],
     given: Sequence[str],
     hashes: Sequence[str],
+    groups: Sequence[int],
     ratio: tuple[int, int, int],
     seed: int,
 ) -> npt.NDArray[np.uint8]:
     """Return the split of each row: 0 train, 1 dev, 2 test.
 
-    Splits that the source gives are kept. The rest is dealt out label by label, so that each split
-    has the same mix of labels, in an order that depends on nothing but the images' bytes and the
-    seed. Where the source gives all rows a split but lacks one of the three, that one is drawn from
-    its train rows, in the ratio that train and it have.
+    Splits that are given are kept. The rest is dealt out label by label, so that each split has the
+    same mix of labels, in an order that depends on nothing but the images' bytes and the seed. A
+    group of near-duplicates goes to one split: that of its members with a given one, test before
+    dev before train, or else the one that its first member is dealt.
+
+    Where all rows have a given split but one of the three is lacking, that one is drawn from the
+    train rows, in the ratio that train and it have.
 
     Parameters
     ----------
@@ -48,6 +52,8 @@ def assign_splits(
         "train", "dev", "test" or "".
     hashes : sequence of str (n,)
         The images' sha256; no two are the same.
+    groups : sequence of int (n,)
+        Near-duplicates have the same.
     ratio : (train, dev, test)
     seed : int
 
@@ -58,18 +64,37 @@ def assign_splits(
     splits = np.array([SPLITS.index(name) if name else 0 for name in given], np.uint8)
     open_rows = [i for i, name in enumerate(given) if not name]
     parts = list(ratio)
-    if not open_rows:
+    fixed: dict[int, int] = {}  # the split of each group that has a given one
+    if open_rows:
+        for group, name in zip(groups, given, strict=True):
+            if name:
+                fixed[group] = max(fixed.get(group, 0), SPLITS.index(name))
+    else:
         open_rows = [i for i, name in enumerate(given) if name == "train"]
         parts = [r if k == 0 or name not in given else 0 for k, (r, name) in _numbered(ratio)]
 
-    by_label: dict[int, list[int]] = {}
+    members: dict[int, list[int]] = {}
     for row in open_rows:
-        by_label.setdefault(labels[row], []).append(row)
-    for rows in by_label.values():
-        rows.sort(key=lambda row: hashlib.sha256(f"{seed}:{hashes[row]}".encode()).digest())
-        ends = np.cumsum(_apportion(len(rows), parts))
-        splits[rows] = np.searchsorted(ends, np.arange(len(rows)), side="right")
+        members.setdefault(groups[row], []).append(row)
+    by_label: dict[int, list[list[int]]] = {}
+    for group, rows in members.items():
+        if group in fixed:
+            splits[rows] = fixed[group]
+            continue
+        rows.sort(key=lambda row: _rank(seed, hashes[row]))
+        by_label.setdefault(labels[rows[0]], []).append(rows)
+    for units in by_label.values():
+        units.sort(key=lambda rows: _rank(seed, hashes[rows[0]]))
+        ends = np.cumsum(_apportion(sum(map(len, units)), parts))
+        done = 0
+        for rows in units:
+            splits[rows] = np.searchsorted(ends, done, side="right")
+            done += len(rows)
     return splits
+
+
+def _rank(seed: int, image_hash: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{image_hash}".encode()).digest()
 
 
 def _numbered(ratio: tuple[int, int, int]) -> list[tuple[int, tuple[int, str]]]:

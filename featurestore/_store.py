@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
+from featurestore._commit import is_committing
 from featurestore._layout import FORMAT, FORMAT_VERSION
 from featurestore._records import SPLITS
 from featurestore.errors import (
@@ -26,6 +27,11 @@ def read_root(path: Path) -> dict[str, Any]:
     ------
     StoreNotFoundError, StoreUnfinishedError, StoreVersionError, StoreDamagedError
     """
+    if is_committing(path):
+        raise StoreUnfinishedError(
+            f"{path}: files are on their way into it; wait for its `bench extract` to end, or give "
+            "that command again if it was stopped"
+        )
     try:
         attributes = json.loads((path / "zarr.json").read_bytes())["attributes"]
     except (FileNotFoundError, NotADirectoryError):
@@ -73,6 +79,11 @@ class FeatureStore:
         self.path = Path(path)
         self.attributes = read_root(self.path)
         self.label_names: tuple[str, ...] = tuple(self.attributes["label_names"])
+        for key in self.attributes["objects"]:
+            if not (self.path / key).is_file():  # zarr would read zeros
+                raise StoreDamagedError(
+                    f"{self.path}/{key}: is missing; delete the store and make it again"
+                )
         self._group = zarr.open_group(self.path, mode="r")
 
     def __len__(self) -> int:
@@ -92,7 +103,7 @@ class FeatureStore:
     @property
     def images(self) -> "zarr.Array[Any]":
         """The raw tensors, uint8 (n, 32, 32, 3)."""
-        return self._array("images")
+        return self.array("images")
 
     def embeddings(self, backbone: str | None = None) -> "zarr.Array[Any]":
         """Return the embeddings, float32 (n, dims), of one backbone; the store's first unless told.
@@ -102,22 +113,22 @@ class FeatureStore:
         KeyError
             If the store has none of that backbone.
         """
-        return self._array(f"embeddings/{backbone or self.backbones[0]}")
+        return self.array(f"embeddings/{backbone or self.backbones[0]}")
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int64]:
         """Label ids, int64 (n,)."""
-        return np.asarray(self._array("labels")[:])
+        return self.read("labels")
 
     @cached_property
     def label_strength(self) -> npt.NDArray[np.float32]:
         """The share of people who saw each emotion, float32 (n, labels)."""
-        return np.asarray(self._array("label_strength")[:])
+        return self.read("label_strength")
 
     @cached_property
     def splits(self) -> npt.NDArray[np.uint8]:
         """Splits, uint8 (n,): 0 train, 1 dev, 2 test."""
-        return np.asarray(self._array("split")[:])
+        return self.read("split")
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Return the rows of a split, int64 (k,), ascending.
@@ -132,9 +143,25 @@ class FeatureStore:
         """Return the manifest: what became of each of the m records, a column (m, ...) each."""
         group = self._group["manifest"]
         assert isinstance(group, zarr.Group)
-        return {name: np.asarray(array[:]) for name, array in sorted(group.arrays())}
+        return {name: self.read(f"manifest/{name}") for name in sorted(group.array_keys())}
 
-    def _array(self, name: str) -> "zarr.Array[Any]":
+    def read(self, name: str) -> npt.NDArray[Any]:
+        """Return the array at a path such as "embeddings/mobilenet", whole.
+
+        Raises
+        ------
+        StoreDamagedError
+            If its bytes can't be decoded.
+        """
+        try:
+            return np.asarray(self.array(name)[:])
+        except Exception as error:  # zarr's codecs raise many kinds on damaged bytes
+            raise StoreDamagedError(
+                f"{self.path}/{name}: can't be read ({error}); `bench verify {self.path}` says more"
+            ) from error
+
+    def array(self, name: str) -> "zarr.Array[Any]":
+        """Return the array at a path such as "embeddings/mobilenet", to be read in parts."""
         array = self._group[name]
         assert isinstance(array, zarr.Array)
         return array

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from featurestore._assemble import checksum, hash_object, list_objects
+from featurestore._files import checksum, hash_object, list_objects
 from featurestore._store import read_root
 
 
@@ -40,6 +40,10 @@ def verify(path: str | Path) -> list[Damage]:
     root = read_root(store)
     if root.get("checksum") != checksum(root):
         return [Damage("zarr.json", "checksum differs: labels, settings or checksums were altered")]
+    beside = json.loads((store / "zarr.json").read_bytes())
+    del beside["attributes"]
+    if beside != {"zarr_format": 3, "node_type": "group"}:
+        return [Damage("zarr.json", "is no longer the root of a zarr group, or more than that")]
     found = set(list_objects(store))
     damages = []
     for key, expected in root["objects"].items():

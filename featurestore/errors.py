@@ -15,18 +15,39 @@
     ├── FetchFailure                   its bytes can't be had
     │   ├── NotFound                   not_found        no such file
     │   ├── Unreadable                 unreadable       the file can't be read
-    │   └── UnsupportedUrl             unsupported_url  no fetcher for this kind of address
+    │   ├── BadUrl                     bad_url          not an http, https or file URL
+    │   ├── Dns                        dns              no such host                 (*)
+    │   ├── BlockedHost                blocked_host     not a public address
+    │   ├── Connect                    connect          refused, reset or cut short   *
+    │   ├── Tls                        tls              no valid certificate
+    │   ├── Timeout                    timeout          not done in time              *
+    │   ├── Redirects                  redirects        too many, or without a target
+    │   ├── Gone                       gone             404 or 410
+    │   ├── Http4xx                    http_4xx         refused: 400, 401, 403 ...
+    │   ├── RateLimited                rate_limited     429                           *
+    │   ├── Http5xx                    http_5xx         the server failed             *
+    │   └── Placeholder                placeholder      a picture that stands for a removed one
+    ├── TooLarge                       too_large        more bytes or pixels than the limit
     └── DecodeFailure                  its bytes are no image that can be used
         ├── NotImage                   not_image        empty, or no known image format
         ├── Undecodable                undecodable      truncated or corrupt
-        └── TooLarge                   too_large        more pixels than MAX_PIXELS
+        └── TooSmall                   too_small        fewer pixels a side than the limit
 
-Two more kinds appear in a manifest without an exception: ``bad_row`` (a CSV row that can't be
-read; failed) and, for records that were left out on purpose, ``votes`` (the keep rule) and
-``duplicate`` (the same bytes as another record).
+    * may heal: is tried again; a name is tried again when the resolver says that it may help.
+
+Four more kinds appear in a manifest without an exception: ``bad_row`` (a CSV row that can't be
+read; failed), ``placeholder`` (bytes that many URLs share; failed) and, for records that were left
+out on purpose, ``votes`` (the keep rule) and ``duplicate`` (the same bytes as another record).
 """
 
 from typing import ClassVar
+
+# Kinds that another day, another network or other limits may turn into an image.
+RETRYABLE_KINDS = (
+    *("not_found", "unreadable", "bad_url", "dns", "blocked_host", "connect", "tls", "timeout"),
+    *("redirects", "gone", "http_4xx", "rate_limited", "http_5xx", "placeholder", "too_large"),
+    *("not_image", "undecodable"),
+)
 
 
 class FeatureStoreError(Exception):
@@ -76,7 +97,18 @@ class RecordFailure(Exception):  # noqa: N818 - a failure of one record, not an 
 
 
 class FetchFailure(RecordFailure):
-    """The record's bytes can't be had."""
+    """The record's bytes can't be had.
+
+    Attributes
+    ----------
+    heals : bool
+        Whether another attempt may succeed.
+    retry_after : float or None
+        Seconds that the server asks to wait before it.
+    """
+
+    heals: bool = False
+    retry_after: float | None = None
 
 
 class NotFound(FetchFailure):
@@ -91,10 +123,92 @@ class Unreadable(FetchFailure):
     kind = "unreadable"
 
 
-class UnsupportedUrl(FetchFailure):
-    """No fetcher for this kind of address."""
+class BadUrl(FetchFailure):
+    """Not an http, https or file URL, or one that can't be parsed."""
 
-    kind = "unsupported_url"
+    kind = "bad_url"
+
+
+class Dns(FetchFailure):
+    """The host's name can't be resolved."""
+
+    kind = "dns"
+
+    def __init__(self, text: str, *, heals: bool) -> None:  # noqa: D107
+        super().__init__(text)
+        self.heals = heals
+
+
+class BlockedHost(FetchFailure):
+    """The host is not on the public internet."""
+
+    kind = "blocked_host"
+
+
+class Connect(FetchFailure):
+    """The connection was refused, reset or cut short."""
+
+    kind = "connect"
+    heals = True
+
+
+class Tls(FetchFailure):
+    """No encrypted connection: most often an invalid certificate."""
+
+    kind = "tls"
+
+
+class Timeout(FetchFailure):
+    """Not done in time."""
+
+    kind = "timeout"
+    heals = True
+
+
+class Redirects(FetchFailure):
+    """Too many redirects, or one that leads nowhere."""
+
+    kind = "redirects"
+
+
+class Gone(FetchFailure):
+    """404 or 410: the image isn't there any more."""
+
+    kind = "gone"
+
+
+class Http4xx(FetchFailure):
+    """The server refuses: 400, 401, 403 and others."""
+
+    kind = "http_4xx"
+
+
+class RateLimited(FetchFailure):
+    """429: too many requests."""
+
+    kind = "rate_limited"
+    heals = True
+
+    def __init__(self, text: str, *, retry_after: float | None = None) -> None:  # noqa: D107
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class Http5xx(FetchFailure):
+    """The server failed."""
+
+    kind = "http_5xx"
+    heals = True
+
+    def __init__(self, text: str, *, retry_after: float | None = None) -> None:  # noqa: D107
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class Placeholder(FetchFailure):
+    """The server gives a picture that stands for a removed one."""
+
+    kind = "placeholder"
 
 
 class DecodeFailure(RecordFailure):
@@ -113,7 +227,13 @@ class Undecodable(DecodeFailure):
     kind = "undecodable"
 
 
-class TooLarge(DecodeFailure):
-    """An image of more pixels than ``MAX_PIXELS``."""
+class TooSmall(DecodeFailure):
+    """An image with fewer pixels a side than the limit."""
+
+    kind = "too_small"
+
+
+class TooLarge(FetchFailure, DecodeFailure):
+    """More bytes than may be downloaded, or more pixels than ``MAX_PIXELS``."""
 
     kind = "too_large"

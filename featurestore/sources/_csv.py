@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from featurestore._fetch import fetch_location
 from featurestore._labels import MIKELS, LabelParser
 from featurestore._records import Record, Source
 from featurestore._votes import KeepRule
 from featurestore.errors import SourceError
+from featurestore.fetch import fetch_location
 from featurestore.sources._folder import SPLIT_FOLDERS
 
 LOCATION_NAMES = (

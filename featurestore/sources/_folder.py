@@ -4,10 +4,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from featurestore._fetch import fetch_file
 from featurestore._labels import order_names
 from featurestore._records import Record, Source
 from featurestore.errors import SourceError
+from featurestore.fetch import fetch_file
 
 SPLIT_FOLDERS = {
     "train": "train",

@@ -1,16 +1,15 @@
-"""From a record's id to its bytes, or to a typed failure.
+"""From a record's id to its bytes without a network, or to a typed failure.
 
-A fetcher is a callable that takes an id and returns bytes or raises a FetchFailure. Sources bring
-their own: a folder's reads files, the sample's draws. ``fetch_location`` serves CSVs, whose rows
-may hold a path or a URL each.
+Sources bring a callable that takes an id and returns bytes or raises a FetchFailure: a folder's
+reads files, the sample's draws, and ``fetch_location`` serves CSVs.
 """
 
 import stat
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from featurestore.errors import NotFound, Unreadable, UnsupportedUrl
+from featurestore.errors import BadUrl, NotFound, Unreadable
 
 
 def fetch_file(path: Path) -> bytes:
@@ -36,14 +35,14 @@ def fetch_location(location: str, base: Path) -> bytes:
 
     Raises
     ------
-    NotFound, Unreadable, UnsupportedUrl
+    NotFound, Unreadable, BadUrl
     """
     try:
         url = urlsplit(location)
     except ValueError as error:
-        raise UnsupportedUrl(f"{location}: {error}") from None
+        raise BadUrl(f"{location}: {error}") from None
     if url.scheme == "file":
-        return fetch_file(Path(url2pathname(unquote(url.path))))
+        return fetch_file(Path(url2pathname(url.path)))
     if "://" in location:
-        raise UnsupportedUrl(f"no fetcher for {url.scheme}: addresses ({location})")
+        raise BadUrl(f"no fetcher for {url.scheme}: addresses ({location})")
     return fetch_file(base / location)

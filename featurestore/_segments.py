@@ -1,0 +1,176 @@
+"""Results on disk, as they come.
+
+A segment is one ``.npz`` file of up to 128 results, written aside and renamed, so it is there whole
+or not at all. Which results share a segment depends on timing; the store made from them doesn't.
+"""
+
+import io
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from featurestore._files import write_durably
+from featurestore._pipeline import Result
+
+SEGMENT_RESULTS = 128
+SEGMENT_SECONDS = 2.0  # what a crash may cost, at most, in seconds of work
+_TEXTS = ("kind", "detail", "sha256", "format", "final_url")
+_NUMBERS = ("size", "width", "height", "http_status", "tries", "seconds", "position")
+_COLUMNS = ("index", *_TEXTS, *_NUMBERS, "images", "embeddings")
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of each record, a column each; all of length m, the number of records.
+
+    ``kind`` is None where nothing is known yet. ``segment`` and ``position`` say where the pixels
+    and the embedding are; both are -1 where there are none.
+    """
+
+    kind: list[str | None]
+    detail: list[str]
+    sha256: list[str]
+    format: list[str]
+    final_url: list[str]
+    size: npt.NDArray[np.int64]
+    width: npt.NDArray[np.int32]
+    height: npt.NDArray[np.int32]
+    http_status: npt.NDArray[np.int32]
+    tries: npt.NDArray[np.int32]
+    seconds: npt.NDArray[np.float32]
+    segment: npt.NDArray[np.int32]
+    position: npt.NDArray[np.int32]
+
+    @classmethod
+    def unknown(cls, count: int) -> "Outcomes":
+        """Return the outcomes of ``count`` records of which nothing is known yet."""
+        return cls(
+            kind=[None] * count,
+            detail=[""] * count,
+            sha256=[""] * count,
+            format=[""] * count,
+            final_url=[""] * count,
+            size=np.zeros(count, np.int64),
+            width=np.zeros(count, np.int32),
+            height=np.zeros(count, np.int32),
+            http_status=np.zeros(count, np.int32),
+            tries=np.zeros(count, np.int32),
+            seconds=np.zeros(count, np.float32),
+            segment=np.full(count, -1, np.int32),
+            position=np.full(count, -1, np.int32),
+        )
+
+
+class Segments:
+    """The segments of one pass over a source, in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pending: list[Result] = []
+        self._flushed = time.monotonic()
+        self._next = 0
+
+    def read_outcomes(self, count: int) -> Outcomes:
+        """Read what is known of ``count`` records. A segment that can't be read is dropped."""
+        found = Outcomes.unknown(count)
+        for number, path in self._numbered():
+            try:
+                # Opened here, because NumPy leaves a damaged one open, and some systems (Windows)
+                # don't delete an open file.
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as segment:
+                    columns = {name: segment[name] for name in _COLUMNS}
+            except Exception:  # zipfile and NumPy raise many kinds on damaged bytes
+                path.unlink()  # its records are simply done again
+                continue
+            _spread(columns, number, found)
+            self._next = max(self._next, number + 1)
+        return found
+
+    def read_arrays(self, number: int) -> dict[str, npt.NDArray[Any]]:
+        """Return a segment's ``images`` uint8 (k, 32, 32, 3) and ``embeddings`` float32 (k, d)."""
+        with np.load(self._folder / f"{number:08d}.npz", allow_pickle=False) as segment:
+            return {name: segment[name] for name in ("images", "embeddings")}
+
+    def read_rows(
+        self, name: str, outcomes: Outcomes, records: npt.NDArray[np.int64]
+    ) -> npt.NDArray[Any]:
+        """Return "images" or "embeddings" of some records, (k, ...), k > 0, in their order."""
+        segments, positions = outcomes.segment[records], outcomes.position[records]
+        rows: npt.NDArray[Any] | None = None
+        for number in np.unique(segments):
+            here = np.flatnonzero(segments == number)
+            part = self.read_arrays(int(number))[name]
+            if rows is None:
+                rows = np.empty((len(records), *part.shape[1:]), part.dtype)
+            rows[here] = part[positions[here]]
+        assert rows is not None
+        return rows
+
+    def add(self, result: Result) -> None:
+        """Keep a result; it is on disk after at most 128 results or about 2 seconds."""
+        self._pending.append(result)
+        due = time.monotonic() - self._flushed > SEGMENT_SECONDS
+        if due or len(self._pending) >= SEGMENT_RESULTS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the pending results as a segment."""
+        self._flushed = time.monotonic()
+        if not self._pending:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **_columns(self._pending))
+        write_durably(self._folder / f"{self._next:08d}.npz", buffer.getvalue())
+        self._next += 1
+        self._pending = []
+
+    def _numbered(self) -> Iterator[tuple[int, Path]]:
+        for path in sorted(self._folder.glob("*.npz")):
+            yield int(path.stem), path
+
+
+def _columns(results: Sequence[Result]) -> dict[str, npt.NDArray[Any]]:
+    images = [r.image for r in results if r.image is not None]
+    embeddings = [r.embedding for r in results if r.embedding is not None]
+    # Positions count the results that have an image; the others have -1.
+    has_image = np.array([r.image is not None for r in results])
+    position = np.where(has_image, np.cumsum(has_image) - 1, -1)
+    return {
+        "index": np.array([r.index for r in results], np.int64),
+        "kind": _texts(r.kind for r in results),
+        "detail": _texts(r.detail for r in results),
+        "sha256": _texts(r.sha256 for r in results),
+        "format": _texts(r.image.format if r.image else "" for r in results),
+        "final_url": _texts(r.final_url for r in results),
+        "size": np.array([r.size for r in results], np.int64),
+        "width": np.array([r.image.width if r.image else 0 for r in results], np.int32),
+        "height": np.array([r.image.height if r.image else 0 for r in results], np.int32),
+        "http_status": np.array([r.http_status for r in results], np.int32),
+        "tries": np.array([r.tries for r in results], np.int32),
+        "seconds": np.array([r.seconds for r in results], np.float32),
+        "position": position.astype(np.int32),
+        "images": np.array([image.thumbnail for image in images], np.uint8),
+        "embeddings": np.array(embeddings, np.float32),
+    }
+
+
+def _texts(values: Iterable[str]) -> npt.NDArray[np.str_]:
+    # A URL may hold what UTF-8 can't; it is shown with its odd bytes.
+    return np.array([v.encode("utf-8", "backslashreplace").decode() for v in values], np.str_)
+
+
+def _spread(columns: dict[str, npt.NDArray[Any]], number: int, into: Outcomes) -> None:
+    index = columns["index"]
+    for name in _TEXTS:
+        target = getattr(into, name)
+        for i, value in zip(index.tolist(), columns[name].tolist(), strict=True):
+            target[i] = value
+    for name in _NUMBERS:
+        getattr(into, name)[index] = columns[name]
+    into.segment[index] = np.where(columns["position"] >= 0, number, -1)
