@@ -1,0 +1,35 @@
+"""A store to run models on, and the command line in this process."""
+
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bench.cli import main
+from featurestore import ExtractSettings, FeatureStore, extract, read_source
+
+
+@pytest.fixture(scope="session")
+def sample_store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """A store of 160 synthetic images at 32 px, to be read only."""
+    sample = read_source("sample")
+    path = tmp_path_factory.mktemp("bench") / "sample.zarr"
+    settings = ExtractSettings(embed_size=32, engine="litert")
+    return extract(replace(sample, records=sample.records[::10]), path, settings)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+    """Give a command in an empty folder and return what became of it."""
+    monkeypatch.chdir(tmp_path)
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def give(*arguments: object) -> Result:
+        texts = [str(argument) for argument in arguments]
+        return CliRunner().invoke(main, texts, prog_name="bench")
+
+    yield give
+    signal.signal(signal.SIGTERM, handler)

@@ -1,0 +1,268 @@
+"""The command line: what each command prints, its exit status, and errors in one line."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from featurestore import FeatureStore
+
+Bench = Callable[..., Result]
+SMALL = ("--embed-size", 32)
+
+
+def assert_one_line(result: Result, status: int = 1) -> str:
+    """Check that a command ended with nothing but its error, and return that."""
+    assert result.exit_code == status
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("Error: ")
+    return result.stderr
+
+
+def assert_usage(result: Result) -> str:
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Usage: bench ")
+    return result.stderr.splitlines()[-1]
+
+
+@pytest.fixture
+def damaged(sample_store: FeatureStore, tmp_path: Path) -> Path:
+    path = Path(shutil.copytree(sample_store.path, tmp_path / "damaged.zarr"))
+    labels = path / "labels" / "c" / "0"
+    labels.write_bytes(labels.read_bytes()[:-1])
+    return path
+
+
+@pytest.mark.parametrize("command", ["", "extract", "run", "inspect", "verify"])
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_has_examples(bench: Bench, command: str, option: str) -> None:
+    result = bench(*command.split(), option)
+    assert result.exit_code == 0
+    assert "Example" in result.output
+    assert f"bench {command}".strip() in result.output.split("Example")[1]
+
+
+def test_version_is_the_packages(bench: Bench) -> None:
+    result = bench("--version")
+    assert result.exit_code == 0
+    assert result.output.startswith("bench, version ")
+
+
+def test_from_photos_to_results(bench: Bench, photo_folder: Path, tmp_path: Path) -> None:
+    (photo_folder / "joy" / "empty.jpg").touch()
+    made = bench("extract", photo_folder, "--store", "photos.zarr", *SMALL)
+    assert made.exit_code == 0
+    assert "photos.zarr: photos, 30 images" in made.stdout
+    assert made.stdout.endswith("Next: bench run --all --store photos.zarr\n")
+    assert "synthetic" not in made.output
+
+    inspected = bench("inspect", "photos.zarr")
+    assert inspected.exit_code == 0
+    lines = [line.split() for line in inspected.stdout.splitlines()]
+    for label in ("calm", "dread", "joy"):
+        assert [label, "8", "1", "1", "10"] in lines
+    assert "not_image" in inspected.stdout
+    assert FeatureStore("photos.zarr").fingerprint in inspected.stdout
+
+    verified = bench("verify", "photos.zarr")
+    assert verified.exit_code == 0
+    assert "photos.zarr is sound: all 53 files" in verified.stdout
+
+    run = bench("run", "pca-svm", "--store", "photos.zarr")
+    assert run.exit_code == 0
+    assert "Accuracy on photos (24 train, 3 dev, 3 test)" in run.stdout
+    assert "not comparable: measured on FI" in run.stdout
+    assert "synthetic" not in run.output
+    for name in ("results.csv", "results.json", "accuracy.svg"):
+        assert (tmp_path / "results" / name).stat().st_size > 100
+
+
+def test_extracting_again_says_that_nothing_was_done(bench: Bench, photo_folder: Path) -> None:
+    bench("extract", photo_folder, *SMALL)
+    again = bench("extract", photo_folder, *SMALL)
+    assert again.exit_code == 0
+    assert again.stdout.startswith("features.zarr is finished already; nothing was done.\n")
+    assert again.stdout.endswith("Next: bench run --all\n")
+
+
+def test_running_all_on_synthetic_images_says_so_and_again_keeps_the_runs(
+    bench: Bench, sample_store: FeatureStore
+) -> None:
+    first = bench("run", "--all", "--store", sample_store.path, "--results", "out")
+    assert first.exit_code == 0
+    assert "These are synthetic images" in first.stdout
+    assert "mlp: training on 128 images" in first.stdout
+    again = bench("run", "--all", "--store", sample_store.path, "--results", "out")
+    assert again.stdout.count("kept from an earlier run") == 2
+    assert again.stdout.partition("Accuracy on")[2] == first.stdout.partition("Accuracy on")[2]
+
+
+def test_a_failing_model_is_told_in_the_table_and_by_the_exit_status(
+    bench: Bench, tmp_path: Path, jpeg: Callable[..., bytes]
+) -> None:
+    (tmp_path / "one" / "joy").mkdir(parents=True)
+    for seed in range(10):
+        (tmp_path / "one" / "joy" / f"{seed}.jpg").write_bytes(jpeg(seed))
+    bench("extract", "one", *SMALL)
+    result = bench("run", "--all")
+    assert "mlp, pca-svm failed; see the reasons above" in assert_one_line(result)
+    assert "ValueError: MLP needs two classes" in result.stdout
+    with open("results/results.csv", newline="") as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["failed", "failed"]
+
+
+def test_a_missing_source_is_one_line(bench: Bench, tmp_path: Path) -> None:
+    assert "nowhere: no such file or folder" in assert_one_line(bench("extract", "nowhere"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_a_missing_store_is_one_line(bench: Bench, command: str) -> None:
+    text = assert_one_line(bench(command))
+    assert "features.zarr: there is no store here" in text
+    assert "bench extract" in text
+
+
+def test_running_on_a_missing_store_is_one_line_and_makes_no_results(
+    bench: Bench, tmp_path: Path
+) -> None:
+    assert "there is no store here" in assert_one_line(bench("run", "--all"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [("inspect",), ("verify",), ("run", "pca-svm", "--store")])
+def test_an_unfinished_store_is_one_line(
+    bench: Bench, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "s.zarr" / ".staging").mkdir(parents=True)
+    assert "has not finished" in assert_one_line(bench(*command, "s.zarr"))
+
+
+def test_a_damaged_store_is_told_place_by_place(bench: Bench, damaged: Path) -> None:
+    (damaged / "notes.txt").write_text("mine")
+    result = bench("verify", damaged)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        f"{damaged}/labels/c/0: checksum differs (rows 0 to 159 of labels)",
+        f"{damaged}/notes.txt: is not part of the store",
+        f"Error: {damaged} is damaged in 2 places; delete it and give its `bench extract` command "
+        "again",
+    ]
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_a_root_that_can_not_be_read_is_one_line(bench: Bench, damaged: Path, command: str) -> None:
+    (damaged / "zarr.json").write_text("{")
+    assert "zarr.json: can't be read" in assert_one_line(bench(command, damaged))
+
+
+@pytest.mark.parametrize("command", [("inspect",), ("run", "pca-svm", "--store")])
+def test_reading_damaged_labels_is_one_line(
+    bench: Bench, damaged: Path, command: tuple[str, ...]
+) -> None:
+    text = assert_one_line(bench(*command, damaged))
+    assert "damaged.zarr/labels: can't be read" in text
+    assert "bench verify" in text
+
+
+def test_running_nothing_or_all_and_one_is_wrong_usage(bench: Bench) -> None:
+    for arguments in ((), ("--all", "mlp")):
+        assert "either --all or the models" in assert_usage(bench("run", *arguments))
+
+
+def test_an_unknown_model_is_one_line(bench: Bench) -> None:
+    text = assert_one_line(bench("run", "vgg"))
+    assert "no model is called 'vgg'; there are mlp, pca-svm" in text
+
+
+def test_an_unknown_backbone_is_one_line(bench: Bench, photo_folder: Path) -> None:
+    text = assert_one_line(bench("extract", photo_folder, "--backbone", "vgg"))
+    assert "no backbone is called 'vgg'" in text
+
+
+def test_missing_weights_are_one_line(bench: Bench, photo_folder: Path) -> None:
+    text = assert_one_line(bench("extract", photo_folder, "--weights", "nowhere.h5"))
+    assert "nowhere.h5: no such weights file" in text
+
+
+@pytest.mark.parametrize("labels", ["a", "a,a", "a,,b", ""])
+def test_labels_must_be_two_different_names(bench: Bench, labels: str) -> None:
+    text = assert_usage(bench("extract", "list.csv", "--labels", labels))
+    assert "at least two different names" in text
+
+
+@pytest.mark.parametrize("option", [("--labels", "a,b"), ("--label-base", "1")])
+def test_label_options_are_refused_where_folders_name_the_labels(
+    bench: Bench, photo_folder: Path, option: tuple[str, str]
+) -> None:
+    assert "are for CSV sources" in assert_one_line(bench("extract", photo_folder, *option))
+    assert "are for CSV sources" in assert_one_line(bench("extract", "sample", *option))
+
+
+def test_a_csv_with_labels_of_ones_own(bench: Bench, photo_folder: Path) -> None:
+    lines = [f"{path},{path.parent.name}" for path in sorted(photo_folder.glob("*/*.jpg"))]
+    Path("list.csv").write_text("\n".join(["path,label", *lines]))
+    assert "--labels" in assert_one_line(bench("extract", "list.csv", *SMALL))
+    result = bench("extract", "list.csv", *SMALL, "--labels", "joy, calm ,dread")
+    assert result.exit_code == 0
+    assert FeatureStore("features.zarr").label_names == ("joy", "calm", "dread")
+
+
+def test_other_settings_for_a_finished_store_are_one_line(bench: Bench, photo_folder: Path) -> None:
+    bench("extract", photo_folder, *SMALL)
+    text = assert_one_line(bench("extract", photo_folder, *SMALL, "--seed", 1))
+    assert "made with seed = 0, now it is 1" in text
+
+
+def test_results_of_another_store_are_one_line(
+    bench: Bench, photo_folder: Path, sample_store: FeatureStore
+) -> None:
+    bench("extract", photo_folder, *SMALL)
+    bench("run", "pca-svm")
+    text = assert_one_line(bench("run", "pca-svm", "--store", sample_store.path))
+    assert "holds results on another store" in text
+
+
+def test_a_folder_that_can_not_be_made_is_one_line(bench: Bench, photo_folder: Path) -> None:
+    Path("file").write_text("text")
+    assert "file" in assert_one_line(bench("extract", photo_folder, *SMALL, "--store", "file/s"))
+
+
+@pytest.mark.slow
+def test_the_embedded_sample_end_to_end_in_an_empty_folder_and_home(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "work").mkdir()
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "BENCH"))}
+    environment = kept | {"HOME": str(tmp_path / "home"), "USERPROFILE": str(tmp_path / "home")}
+
+    def bench(*arguments: str) -> str:
+        command = [sys.executable, "-m", "bench", *arguments]
+        run = subprocess.run(
+            command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True
+        )
+        assert run.returncode == 0, run.stderr
+        assert "Traceback" not in run.stderr
+        return run.stdout
+
+    assert "1,600 images" in bench("extract")
+    first = bench("run", "--all")
+    with (tmp_path / "work" / "results" / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["model"] for row in rows} == {"mlp", "pca-svm"}
+    for row in rows:
+        assert (row["seed"], row["status"]) == ("0", "ok")
+        assert 0.125 < float(row["test_accuracy"]) < 1
+        assert 0.125 < float(row["dev_accuracy"]) < 1
+        assert 0.125 < float(row["train_accuracy"]) <= 1
+        assert float(row["test_accuracy"]) == int(row["correct"]) / int(row["total"])
+        assert float(row["fit_seconds"]) > 0
+    assert "synthetic images" in first
+    assert bench("run", "--all").count("kept from an earlier run") == 2

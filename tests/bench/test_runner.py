@@ -1,0 +1,142 @@
+"""Running models: failures are rows, earlier runs are kept, the same seed gives the same."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench._models import MODELS, ModelEntry
+from bench._results import ResultsFolder, RunResult
+from bench._runner import run_models
+from featurestore import ExtractSettings, FeatureStore, extract, read_source
+
+SVM, MLP = MODELS["pca-svm"], MODELS["mlp"]
+# Its fit takes no development set.
+BROKEN = ModelEntry("broken", "Broken", "sklearn.dummy", "DummyClassifier", ("scikit-learn",))
+
+
+def run(
+    store: FeatureStore, folder: Path, *entries: ModelEntry, seed: int = 0
+) -> tuple[list[str], list[RunResult], list[str]]:
+    """Return the names of those that failed, all rows of the folder, and what was said."""
+    said: list[str] = []
+    with ResultsFolder(folder, store) as results:
+        failed = run_models(store, entries, seed, results, said.append)
+        return failed, list(results.results.runs), said
+
+
+def without_time(result: RunResult) -> dict[str, Any]:
+    return {k: v for k, v in dataclasses.asdict(result).items() if k != "fit_seconds"}
+
+
+def test_a_result_says_what_was_measured(sample_store: FeatureStore, tmp_path: Path) -> None:
+    failed, (result,), said = run(sample_store, tmp_path, SVM)
+    assert failed == []
+    assert (result.model, result.seed, result.status, result.reason) == ("pca-svm", 0, "ok", "")
+    assert result.total == len(sample_store.rows("test")) == 16
+    assert result.correct is not None
+    assert result.test_accuracy == result.correct / 16
+    assert result.train_accuracy is not None
+    assert 0.125 < result.train_accuracy <= 1
+    assert result.fit_seconds is not None
+    assert result.fit_seconds > 0
+    assert result.settings == {"C": 3.0, "components": 256, "random_state": 0}
+    assert result.versions.keys() == {"emotion-bench", "scikit-learn", "numpy"}
+    assert result.store_fingerprint == sample_store.fingerprint
+    assert said[0] == "pca-svm: training on 128 images ..."
+    assert said[1].startswith("pca-svm: ok (")
+
+
+def test_a_model_that_fails_is_a_row_and_the_others_still_run(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    failed, (broken, svm), said = run(sample_store, tmp_path, BROKEN, SVM)
+    assert failed == ["broken"]
+    assert broken.status == "failed"
+    assert broken.reason.startswith("TypeError: ")
+    assert "\n" not in broken.reason
+    assert (broken.test_accuracy, broken.correct, broken.total) == (None, None, None)
+    assert svm.status == "ok"
+    assert f"broken: {broken.reason}" in said
+
+
+def test_a_failed_run_is_tried_again(sample_store: FeatureStore, tmp_path: Path) -> None:
+    run(sample_store, tmp_path, BROKEN)
+    failed, rows, said = run(sample_store, tmp_path, BROKEN)
+    assert failed == ["broken"]
+    assert len(rows) == 1
+    assert said[0].startswith("broken: training")
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_what_was_run_before_is_kept(sample_store: FeatureStore, tmp_path: Path) -> None:
+    _, before, _ = run(sample_store, tmp_path, SVM)
+    _, after, said = run(sample_store, tmp_path, SVM)
+    assert said == ["pca-svm: kept from an earlier run"]
+    assert after == before
+
+
+@pytest.mark.parametrize("entry", [SVM, MLP], ids=lambda entry: entry.name)
+def test_the_same_seed_gives_the_same_numbers(
+    sample_store: FeatureStore, tmp_path: Path, entry: ModelEntry
+) -> None:
+    _, (first,), _ = run(sample_store, tmp_path, entry)
+    shutil.rmtree(tmp_path / "runs")
+    _, (second,), said = run(sample_store, tmp_path, entry)
+    assert said[0].startswith(f"{entry.name}: training")
+    assert without_time(second) == without_time(first)
+
+
+def test_another_seed_is_another_row(sample_store: FeatureStore, tmp_path: Path) -> None:
+    run(sample_store, tmp_path, SVM)
+    _, rows, said = run(sample_store, tmp_path, SVM, seed=1)
+    assert said[0].startswith("pca-svm: training")
+    assert [row.seed for row in rows] == [0, 1]
+    assert rows[0].fingerprint != rows[1].fingerprint
+    assert rows[1].settings["random_state"] == 1
+
+
+def test_another_version_of_a_library_is_run_anew_in_the_same_row(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    _, (before,), _ = run(sample_store, tmp_path, SVM)
+    other = dataclasses.replace(SVM, libraries=("scikit-learn", "numpy", "scipy"))
+    _, (after,), said = run(sample_store, tmp_path, other)
+    assert said[0].startswith("pca-svm: training")
+    assert after.fingerprint != before.fingerprint
+
+
+def test_a_run_file_cut_short_is_run_anew(sample_store: FeatureStore, tmp_path: Path) -> None:
+    _, (before,), _ = run(sample_store, tmp_path, SVM)
+    (path,) = (tmp_path / "runs").iterdir()
+    path.write_text(path.read_text()[:100])
+    _, (after,), said = run(sample_store, tmp_path, SVM)
+    assert said[0].startswith("pca-svm: training")
+    assert without_time(after) == without_time(before)
+
+
+def test_splits_that_are_empty_have_no_numbers(photo_folder: Path, tmp_path: Path) -> None:
+    settings = ExtractSettings(embed_size=32, split="1/0/0")
+    store = extract(read_source(str(photo_folder)), tmp_path / "s.zarr", settings)
+    failed, (result,), _ = run(store, tmp_path / "results", SVM)
+    assert failed == []
+    assert result.train_accuracy is not None
+    assert (result.dev_accuracy, result.test_accuracy) == (None, None)
+    assert (result.correct, result.total) == (None, None)
+
+
+def test_the_mlp_keeps_its_curves(sample_store: FeatureStore, tmp_path: Path) -> None:
+    _, (result,), _ = run(sample_store, tmp_path, MLP)
+    assert set(result.history) == {"loss", "accuracy", "dev_loss", "dev_accuracy"}
+    assert result.dev_accuracy == pytest.approx(max(result.history["dev_accuracy"]))
+
+
+def test_a_seed_that_a_model_can_not_use_is_its_failure_in_one_line(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    failed, (result,), _ = run(sample_store, tmp_path, MLP, seed=-1)
+    assert failed == ["mlp"]
+    assert result.reason.startswith("ValueError: ")
+    assert "\n" not in result.reason

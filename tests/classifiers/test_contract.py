@@ -1,0 +1,193 @@
+"""What every classifier keeps to."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from classifiers import MLP, PCASVM, EmbeddingClassifier
+
+Array = npt.NDArray[np.float32]
+MODELS = (
+    MLP(hidden=(64, 32), dropout=0.2, learning_rate=0.003, epochs=40, batch_size=32),
+    PCASVM(components=8),
+)
+
+
+def blobs(classes: int = 3, count: int = 90, features: int = 12, seed: int = 0) -> tuple:
+    """Return X (count, features) and y (count,): one well separated blob for each class."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(count) % classes
+    X = rng.normal(size=(count, features)).astype(np.float32)
+    X[np.arange(count), y] += 6
+    return X, y
+
+
+@pytest.fixture(params=MODELS, ids=lambda model: type(model).__name__)
+def model(request: pytest.FixtureRequest) -> EmbeddingClassifier:
+    fresh: EmbeddingClassifier = clone(request.param)
+    return fresh
+
+
+def test_constructor_stores_its_parameters_and_nothing_else(model: EmbeddingClassifier) -> None:
+    assert vars(model) == model.get_params()
+    assert "random_state" in model.get_params()
+
+
+def test_defaults_can_be_changed_and_read_back(model: EmbeddingClassifier) -> None:
+    assert model.set_params(random_state=7).get_params()["random_state"] == 7
+    assert type(model)(**model.get_params()).get_params() == model.get_params()
+
+
+def test_a_clone_is_unfitted_and_equal(model: EmbeddingClassifier) -> None:
+    fitted = model.fit(*blobs())
+    copy = clone(fitted)
+    assert copy.get_params() == fitted.get_params()
+    with pytest.raises(NotFittedError):
+        copy.predict(blobs()[0])
+
+
+def test_fit_returns_the_classifier(model: EmbeddingClassifier) -> None:
+    assert model.fit(*blobs()) is model
+
+
+def test_unfitted_it_refuses_to_predict(model: EmbeddingClassifier) -> None:
+    with pytest.raises(NotFittedError):
+        model.predict(blobs()[0])
+    with pytest.raises(NotFittedError):
+        model.predict_proba(blobs()[0])
+
+
+@pytest.mark.parametrize("classes", [2, 3, 8])
+def test_it_learns_what_can_be_separated(model: EmbeddingClassifier, classes: int) -> None:
+    X, y = blobs(classes, count=240)
+    X_new, y_new = blobs(classes, count=240, seed=1)
+    assert model.fit(X, y, *blobs(classes, count=60, seed=2)).score(X_new, y_new) > 0.95
+
+
+def test_it_learns_without_a_development_set(model: EmbeddingClassifier) -> None:
+    assert model.fit(*blobs(count=240)).score(*blobs(seed=1)) > 0.95
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_probabilities_add_up_and_their_largest_is_the_prediction(
+    model: EmbeddingClassifier, classes: int
+) -> None:
+    X, y = blobs(classes)
+    probabilities = model.fit(X, y).predict_proba(X)
+    assert probabilities.shape == (90, classes)
+    assert probabilities.min() >= 0
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    expected = model.classes_[probabilities.argmax(axis=1)]
+    np.testing.assert_array_equal(model.predict(X), expected)
+
+
+def test_the_same_seed_gives_the_same_bits(model: EmbeddingClassifier) -> None:
+    X, y = blobs()
+    first, second = clone(model).fit(X, y, X, y), clone(model).fit(X, y, X, y)
+    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+
+
+def test_fitting_again_forgets_what_was_learned_before(model: EmbeddingClassifier) -> None:
+    X, y = blobs()
+    expected = clone(model).fit(X, y).predict_proba(X)
+    refitted = model.fit(*blobs(8, features=30)).fit(X, y)
+    np.testing.assert_array_equal(refitted.predict_proba(X), expected)
+
+
+def test_global_random_state_is_neither_used_nor_changed(model: EmbeddingClassifier) -> None:
+    X, y = blobs()
+    expected = clone(model).fit(X, y).predict_proba(X)
+    np.random.seed(99)
+    before = np.random.get_state()[1].tolist()
+    np.testing.assert_array_equal(model.fit(X, y).predict_proba(X), expected)
+    assert np.random.get_state()[1].tolist() == before
+
+
+def test_its_input_is_not_changed(model: EmbeddingClassifier) -> None:
+    X, y = blobs()
+    before = X.copy()
+    model.fit(X, y, X, y).predict_proba(X)
+    np.testing.assert_array_equal(X, before)
+
+
+def test_a_constant_column_does_no_harm(model: EmbeddingClassifier) -> None:
+    X, y = blobs(count=240)
+    X[:, 5] = 3
+    assert model.fit(X, y).score(X, y) > 0.95
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(model: EmbeddingClassifier, bad: float) -> None:
+    X, y = blobs()
+    broken = X.copy()
+    broken[3, 3] = bad
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        model.fit(broken, y)
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        model.fit(X, y, broken, y)
+    model.fit(X, y)
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        model.predict(broken)
+
+
+def test_another_number_of_features_is_refused(model: EmbeddingClassifier) -> None:
+    X, y = blobs()
+    model.fit(X, y)
+    assert model.n_features_in_ == 12
+    with pytest.raises(ValueError, match=r"11 features.* expecting 12"):
+        model.predict(X[:, :11])
+    with pytest.raises(ValueError, match=r"11 features.* expecting 12"):
+        model.fit(X, y, X[:, :11], y)
+
+
+def test_rows_and_labels_of_different_number_are_refused(model: EmbeddingClassifier) -> None:
+    X, y = blobs()
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.fit(X, y[:-1])
+
+
+def test_one_class_is_refused(model: EmbeddingClassifier) -> None:
+    X, _ = blobs()
+    with pytest.raises(ValueError, match="needs two classes, y holds one"):
+        model.fit(X, np.zeros(90, int))
+
+
+def test_labels_may_be_text(model: EmbeddingClassifier) -> None:
+    X, y = blobs(count=240)
+    names = np.array(["joy", "awe", "fear"])[y]
+    assert model.fit(X, names, X[:30], names[:30]).score(X, names) > 0.95
+    assert model.classes_.tolist() == ["awe", "fear", "joy"]
+
+
+def test_labels_may_have_gaps(model: EmbeddingClassifier) -> None:
+    X, y = blobs(count=240)
+    gaps = np.array([7, 0, 3])[y]
+    assert model.fit(X, gaps, X[:30], gaps[:30]).score(X, gaps) > 0.95
+    assert model.classes_.tolist() == [0, 3, 7]
+
+
+def test_a_label_may_be_missing_from_the_development_set(model: EmbeddingClassifier) -> None:
+    X, y = blobs(count=240)
+    dev = y < 2
+    assert model.fit(X, y, X[dev], y[dev]).score(X, y) > 0.95
+
+
+def test_development_rows_with_unknown_labels_are_left_out(model: EmbeddingClassifier) -> None:
+    X, y = blobs(4, count=240)
+    train = y < 3
+    strange = np.full(len(X), 9)
+    expected = clone(model).fit(X[train], y[train], X[train], y[train]).predict_proba(X)
+    found = clone(model).fit(X[train], y[train], X, y).predict_proba(X)
+    assert found.shape == (240, 3)
+    np.testing.assert_array_equal(found, expected)
+    alone = clone(model).fit(X[train], y[train]).predict_proba(X)
+    np.testing.assert_array_equal(
+        clone(model).fit(X[train], y[train], X, strange).predict_proba(X), alone
+    )
+
+
+def test_fewer_rows_than_features_are_enough(model: EmbeddingClassifier) -> None:
+    X, y = blobs(2, count=6, features=50)
+    assert model.fit(X, y).predict_proba(X).shape == (6, 2)

@@ -1,0 +1,50 @@
+"""Committing: all files of a change get into a store, or none."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from featurestore import ExtractSettings, FeatureStore, Source, extract, verify
+from featurestore.errors import StoreUnfinishedError
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("moved", [0, 1, 25, 51, 52])
+def test_a_commit_that_was_cut_short_is_ended_by_the_next_start(
+    finished: Path,
+    small_sample: Source,
+    settings: ExtractSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moved: int,
+) -> None:
+    store = tmp_path / "s"
+    move, count = Path.replace, 0
+
+    def killed_after(path: Path, target: Path) -> Path:
+        nonlocal count
+        if "next" in path.parts and "next" not in target.parts:
+            count += 1
+            if count > moved:
+                raise Killed
+        return move(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed_after)
+    with pytest.raises(Killed):
+        extract(small_sample, store, settings)
+    monkeypatch.setattr(Path, "replace", move)
+    with pytest.raises(StoreUnfinishedError, match="on their way into it"):
+        FeatureStore(store)
+    nothing_to_fetch = replace(small_sample, fetch=lambda location: b"")
+    extract(nothing_to_fetch, store, settings)
+    assert tree(store) == tree(finished)
+    assert verify(store) == []

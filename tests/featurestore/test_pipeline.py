@@ -1,0 +1,137 @@
+"""The pipeline: every record comes out once, whatever fails, in bounded memory."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Generator
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from featurestore._pipeline import Pipeline, Result
+from featurestore.errors import NotFound
+from featurestore.fetch import FetchStage, WebSettings
+from featurestore.fetch._stage import LOCAL_THREADS
+
+SIZE = 32
+
+
+class MeanEngine:
+    """Embeds an image as its mean colour."""
+
+    def __init__(self, batch: int = 1, workers: int = 2) -> None:
+        self.batch = batch
+        self.workers = workers
+        self.batches: list[int] = []
+
+    def embed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        self.batches.append(len(pixels))
+        return pixels.mean(axis=(1, 2), dtype=np.float32)
+
+
+@pytest.fixture
+def photos(jpeg: Callable[..., bytes]) -> list[bytes]:
+    return [jpeg(seed) for seed in range(40)]
+
+
+def run(
+    fetch: Callable[[str], bytes], engine: MeanEngine, count: int
+) -> Generator[Result, None, None]:
+    stage = FetchStage([(i, str(i)) for i in range(count)], fetch, WebSettings())
+    return Pipeline(stage, engine, SIZE, min_side=1).run(count)
+
+
+def by_index(results: list[Result]) -> dict[int, Result]:
+    assert len({r.index for r in results}) == len(results)
+    return {r.index: r for r in results}
+
+
+@pytest.mark.parametrize(("batch", "workers"), [(1, 1), (1, 3), (8, 1)])
+def test_every_record_comes_out_once_with_its_own_embedding(
+    photos: list[bytes], batch: int, workers: int
+) -> None:
+    results = by_index(list(run(lambda i: photos[int(i)], MeanEngine(batch, workers), 40)))
+    assert sorted(results) == list(range(40))
+    for i, result in results.items():
+        assert result.image is not None
+        assert result.embedding is not None
+        expected = result.image.pixels.mean(axis=(0, 1), dtype=np.float32)
+        np.testing.assert_array_equal(result.embedding, expected)
+        assert result.sha256 == hashlib.sha256(photos[i]).hexdigest()
+        assert result.size == len(photos[i])
+
+
+def test_engine_gets_full_batches_and_never_more(photos: list[bytes]) -> None:
+    engine = MeanEngine(batch=8, workers=1)
+    list(run(lambda i: photos[int(i)], engine, 40))
+    assert sum(engine.batches) == 40
+    assert max(engine.batches) == 8
+
+
+def test_failures_are_results_and_stop_nothing(photos: list[bytes]) -> None:
+    photos[3] = b"no image"
+    photos[5] = photos[5][:200]
+
+    def fetch(location: str) -> bytes:
+        if location == "7":
+            raise NotFound("no such file: 7")
+        return photos[int(location)]
+
+    results = by_index(list(run(fetch, MeanEngine(), 40)))
+    failed = {i: r.kind for i, r in results.items() if r.kind}
+    assert failed == {3: "not_image", 5: "undecodable", 7: "not_found"}
+    assert results[7].detail == "no such file: 7"
+    assert results[7].size == 0
+    assert all(results[i].embedding is None for i in failed)
+
+
+def test_nothing_to_do_ends_at_once() -> None:
+    assert list(run(lambda i: b"", MeanEngine(), 0)) == []
+
+
+def test_unexpected_fetch_error_is_raised_and_ends_all_threads(photos: list[bytes]) -> None:
+    def fetch(location: str) -> bytes:
+        if location == "20":
+            raise MemoryError("broken machine")
+        return photos[int(location)]
+
+    before = threading.active_count()
+    with pytest.raises(MemoryError, match="broken machine"):
+        list(run(fetch, MeanEngine(), 40))
+    assert threading.active_count() == before
+
+
+def test_engine_error_is_raised_and_ends_all_threads(photos: list[bytes]) -> None:
+    class Broken(MeanEngine):
+        def embed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            raise RuntimeError("out of memory on the device")
+
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(run(lambda i: photos[int(i)], Broken(), 40))
+    assert threading.active_count() == before
+
+
+def test_closing_early_ends_all_threads(photos: list[bytes]) -> None:
+    before = threading.active_count()
+    results = run(lambda i: photos[int(i)], MeanEngine(), 40)
+    next(results)
+    assert threading.active_count() > before
+    results.close()
+    assert threading.active_count() == before
+
+
+def test_fetching_waits_for_a_slow_consumer(jpeg: Callable[..., bytes]) -> None:
+    data = jpeg()
+    fetched: list[str] = []
+
+    def fetch(location: str) -> bytes:
+        fetched.append(location)
+        return data
+
+    results = run(fetch, MeanEngine(workers=1), 500)
+    next(results)
+    time.sleep(0.5)
+    assert LOCAL_THREADS < len(fetched) < 100
+    results.close()
