@@ -1,6 +1,6 @@
 """Extraction speed against two peers on the same files, and memory as the number of files grows.
 
-    python benchmarks/extract.py                      speed, about 3 minutes on 2 cores
+    python benchmarks/extract.py                      speed, about 6 minutes on 2 cores
     python benchmarks/extract.py --memory             peak memory at 2,000 and 20,000 files
 
 Peers, measured by turns in the same run:
@@ -38,7 +38,7 @@ BACKBONE = get_backbone("mobilenet")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, help="folder of class folders of images")
-    parser.add_argument("--count", type=int, default=800)
+    parser.add_argument("--count", type=int, default=1600)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--extract-only", nargs=2, type=Path, help=argparse.SUPPRESS)
