@@ -28,6 +28,10 @@ _SIGNED = [
 ]
 _ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations of which width and height change places
 
+# Pillow keeps some memory instead of asking the system for each image's anew: a tenth of the time.
+Image.core.set_block_size(2**20)  # type: ignore[attr-defined]
+Image.core.set_blocks_max(64)  # type: ignore[attr-defined]
+
 # Between this limit and twice it Pillow warns; decode() refuses anyway.
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)

@@ -79,17 +79,23 @@ class LiteRTEngine:
         self._model = model.read_bytes()
         self._local = threading.local()
         with _quiet():
-            self._local.interpreter = self._start()
+            self._spare = [self._start()]  # for the first thread that calls
 
     def embed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Embed uint8 (1, size, size, 3), RGB; return float32 (1, dims)."""
         if not hasattr(self._local, "interpreter"):
-            self._local.interpreter = self._start()
+            self._local.interpreter = self._take()
         interpreter, source, target = self._local.interpreter
         interpreter.set_tensor(source, pixels)
         interpreter.invoke()
         result: npt.NDArray[np.float32] = interpreter.get_tensor(target)  # a copy
         return result
+
+    def _take(self) -> tuple[Any, int, int]:
+        try:
+            return self._spare.pop()
+        except IndexError:
+            return self._start()
 
     def _start(self) -> tuple[Any, int, int]:
         from ai_edge_litert.interpreter import Interpreter

@@ -5,8 +5,9 @@
 An engine that takes single images is called by the decode threads themselves: with one thread a
 core, an image stays in that core's cache and no two threads compete for it.
 
-All heavy work (reading, Pillow, the engine) releases Python's lock, so threads are enough. Each
-queue is bounded: whoever is ahead waits. Results come in the order in which they are ready.
+All heavy work (reading, Pillow, the engine) releases Python's lock, so threads are enough. So many
+records and no more are under way at a time: whoever is ahead waits. Results come in the order in
+which they are ready.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from featurestore._decode import Decoded, decode
 from featurestore._engines import Engine, usable_cores
 from featurestore.errors import RecordFailure
-from featurestore.fetch import FetchStage
+from featurestore.fetch import Fetched, FetchStage
 
 
 @dataclass(slots=True)
@@ -106,10 +107,11 @@ class _Run:
         self._expected = count
         self._stopping = threading.Event()
         self._error: BaseException | None = None
-        ahead = 2 * engine.batch * engine.workers
-        self._fetched: queue.Queue[tuple[Result, bytes]] = queue.Queue(max(stage.threads, ahead))
-        self._decoded: queue.Queue[Result] = queue.Queue(ahead)
-        self._done: queue.Queue[Result] = queue.Queue(4 * ahead)
+        # One bound for all queues: theirs would cost as much time as reading the files.
+        self._slots = threading.Semaphore(stage.threads + 8 * engine.batch * engine.workers)
+        self._fetched: queue.SimpleQueue[tuple[Result, bytes] | None] = queue.SimpleQueue()
+        self._decoded: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
         stages: list[tuple[Callable[[], None], int]] = [
             (self._fetch_all, stage.threads),
             (self._decode_all, engine.workers if engine.batch == 1 else usable_cores()),
@@ -127,15 +129,20 @@ class _Run:
 
     def stop(self) -> None:
         self._stopping.set()
+        for _ in self._threads:  # wake those that wait
+            self._fetched.put(None)
+            self._decoded.put(None)
         for thread in self._threads:
             thread.join()
 
     def results(self) -> Iterator[Result]:
         for _ in range(self._expected):
             try:
-                yield self._get(self._done)
+                result = self._get(self._done)
             except _Stop:
                 break
+            self._slots.release()
+            yield result
         if self._error is not None:
             raise self._error
 
@@ -147,9 +154,10 @@ class _Run:
         except BaseException as error:
             self._error = error
             self._stopping.set()
+            self._done.put(None)
 
     def _fetch_all(self) -> None:
-        while (fetched := self._stage.next(self._stopping)) is not None:
+        while (fetched := self._fetch_next()) is not None:
             result = Result(
                 fetched.index,
                 http_status=fetched.http_status,
@@ -160,7 +168,7 @@ class _Run:
             if fetched.failure is not None:
                 self._fail(result, fetched.failure)
             else:
-                self._put(self._fetched, (result, fetched.data))
+                self._fetched.put((result, fetched.data))
 
     def _decode_all(self) -> None:
         while True:
@@ -175,7 +183,7 @@ class _Run:
             if self._engine.batch == 1:
                 self._embed([result])
             else:
-                self._put(self._decoded, result)
+                self._decoded.put(result)
 
     def _embed_all(self) -> None:
         while True:
@@ -188,11 +196,11 @@ class _Run:
         pixels = np.stack([r.image.pixels for r in batch if r.image])  # (k, size, size, 3)
         for result, embedding in zip(batch, self._engine.embed(pixels), strict=True):
             result.embedding = embedding
-            self._put(self._done, result)
+            self._done.put(result)
 
     def _fail(self, result: Result, failure: RecordFailure) -> None:
         result.kind, result.detail = failure.kind, str(failure)
-        self._put(self._done, result)
+        self._done.put(result)
 
     def _get_soon(self) -> Result | None:
         """Return the next decoded image, or None if none comes soon: then a batch stays smaller."""
@@ -201,18 +209,13 @@ class _Run:
         except queue.Empty:
             return None
 
-    def _put(self, target: "queue.Queue[Any]", item: Any) -> None:
-        while not self._stopping.is_set():
-            try:
-                return target.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-        raise _Stop
+    def _fetch_next(self) -> Fetched | None:
+        while not self._slots.acquire(timeout=0.1):
+            if self._stopping.is_set():
+                return None
+        return self._stage.next(self._stopping)
 
-    def _get(self, origin: "queue.Queue[Any]") -> Any:
-        while not self._stopping.is_set():
-            try:
-                return origin.get(timeout=0.1)
-            except queue.Empty:
-                continue
-        raise _Stop
+    def _get(self, origin: "queue.SimpleQueue[Any]") -> Any:
+        if (item := origin.get()) is None or self._stopping.is_set():
+            raise _Stop
+        return item
