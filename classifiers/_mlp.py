@@ -81,8 +81,9 @@ class MLP(EmbeddingClassifier):
         self.random_state = random_state
 
     def _fit(self, X: Array, codes: Array, dev: tuple[Array, Array] | None) -> None:
-        import tensorflow as tf
+        from featurestore._tensorflow import load_tensorflow
 
+        tf = load_tensorflow()
         self.mean_ = X.mean(axis=0)
         spread = np.sqrt(np.mean((X - self.mean_) ** 2))
         self.scale_ = np.float32(spread if spread > 0 else 1)

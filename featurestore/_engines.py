@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featurestore._backbones import Backbone, build, cache_folder, hash_file
+from featurestore._tensorflow import load_tensorflow, quiet
 from featurestore.errors import BackboneError
 
 EngineName = Literal["litert", "tensorflow"]
@@ -51,8 +51,7 @@ def choose_engine() -> EngineName:
     hints = (Path("/dev/nvidia0"), Path("/dev/kfd"))
     if not (shutil.which("nvidia-smi") or any(hint.exists() for hint in hints)):
         return "litert"
-    import tensorflow as tf
-
+    tf = load_tensorflow()
     return "tensorflow" if tf.config.list_physical_devices("GPU") else "litert"
 
 
@@ -78,7 +77,7 @@ class LiteRTEngine:
         self.workers = workers or usable_cores()
         self._model = model.read_bytes()
         self._local = threading.local()
-        with _quiet():
+        with quiet():  # LiteRT announces its kernels once
             self._spare = [self._start()]  # for the first thread that calls
 
     def embed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -113,8 +112,7 @@ class TensorFlowEngine:
     workers = 1  # one thread keeps a device busy; the batches are what counts
 
     def __init__(self, backbone: Backbone, size: int, weights: Path) -> None:
-        import tensorflow as tf
-
+        tf = load_tensorflow()
         model = build(backbone, size, weights)
         self._embed = tf.function(
             lambda pixels: model(pixels, training=False),
@@ -128,20 +126,6 @@ class TensorFlowEngine:
         full[: len(pixels)] = pixels
         result: npt.NDArray[np.float32] = self._embed(full).numpy()[: len(pixels)]
         return result
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Send what C++ writes to standard error nowhere: LiteRT announces its kernels once."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def usable_cores() -> int:
