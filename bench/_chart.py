@@ -45,7 +45,7 @@ def draw_accuracy(results: Results) -> str:
         axes.set_xlabel("test accuracy in %; | train, o dev, dotted line: chance")
         synthetic = " (synthetic images)" if store["synthetic"] else ""
         hatched = "other splits of FI" if store["is_fi"] else "measured on FI, not comparable"
-        axes.set_title(f"{store['title']}{synthetic}; hatched: {hatched}", fontsize=10)
+        figure.suptitle(f"{store['title']}{synthetic}; hatched: {hatched}", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
