@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from featurestore._labels import MIKELS
 from featurestore._records import Record, Source
@@ -308,3 +310,24 @@ def test_the_fingerprint_is_the_same_however_rows_are_spread(tmp_path: Path) -> 
 def test_the_fingerprint_changes_with_a_vote(tmp_path: Path) -> None:
     first = fingerprint(tmp_path / "first", ROWS)
     assert fingerprint(tmp_path / "second", ("awe,a.jpg,1,5\n", *ROWS[1:])) != first
+
+
+@given(content=st.binary(max_size=400) | st.text(alphabet='aw,;"\n\r0158é\t .:/', max_size=200))
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_bytes_give_records_or_one_clear_line(tmp_path: Path, content: bytes | str) -> None:
+    path = tmp_path / "any.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    said = ""
+    try:
+        source = read_csv(path)
+    except SourceError as error:
+        said = str(error)
+    if said:
+        assert str(path) in said or "label" in said
+        assert "\n" not in said
+    else:
+        assert source.records
+        assert len({record.id for record in source.records}) == len(source.records)
+        assert source.fingerprint()
