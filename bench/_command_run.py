@@ -17,7 +17,9 @@ Examples:
 """,
 )
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--all", "every", is_flag=True, help="All models: mlp and pca-svm.")
+@click.option(
+    "--all", "every", is_flag=True, help="All models: mlp, pca-svm, lightgbm and linear-probe."
+)
 @click.option(
     "--store",
     type=click.Path(path_type=Path),

@@ -40,6 +40,14 @@ MODELS = {
     for entry in (
         ModelEntry("mlp", "3-layer MLP", "classifiers", "MLP", ("tensorflow", "numpy")),
         ModelEntry("pca-svm", "PCA + SVM", "classifiers", "PCASVM", ("scikit-learn", "numpy")),
+        ModelEntry("lightgbm", "LightGBM", "classifiers", "LightGBM", ("lightgbm", "numpy")),
+        ModelEntry(
+            "linear-probe",
+            "linear probe",
+            "classifiers",
+            "LinearProbe",
+            ("scikit-learn", "numpy"),
+        ),
     )
 }
 

@@ -18,7 +18,7 @@ PROMISED = {
         *("FeatureStoreError", "StoreError", "WebSettings", "errors"),
         *("extract", "read_source", "verify"),
     },
-    classifiers: {"EmbeddingClassifier", "MLP", "PCASVM"},
+    classifiers: {"EmbeddingClassifier", "LightGBM", "LinearProbe", "MLP", "PCASVM"},
 }
 CONSTANTS = {"BACKBONES", "MIKELS", "SPLITS"}
 NAMES = [(module, name) for module, names in PROMISED.items() for name in sorted(names)]

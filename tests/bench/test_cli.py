@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from bench._models import MODELS
 from featurestore import FeatureStore
 
 Bench = Callable[..., Result]
@@ -100,7 +101,7 @@ def test_running_all_on_synthetic_images_says_so_and_again_keeps_the_runs(
     assert "These are synthetic images" in first.stdout
     assert "mlp: training on 128 images" in first.stdout
     again = bench("run", "--all", "--store", sample_store.path, "--results", "out")
-    assert again.stdout.count("kept from an earlier run") == 2
+    assert again.stdout.count("kept from an earlier run") == len(MODELS)
     assert again.stdout.partition("Accuracy on")[2] == first.stdout.partition("Accuracy on")[2]
 
 
@@ -112,10 +113,10 @@ def test_a_failing_model_is_told_in_the_table_and_by_the_exit_status(
         (tmp_path / "one" / "joy" / f"{seed}.jpg").write_bytes(jpeg(seed))
     bench("extract", "one", *SMALL)
     result = bench("run", "--all")
-    assert "mlp, pca-svm failed; see the reasons above" in assert_one_line(result)
+    assert f"{', '.join(MODELS)} failed; see the reasons above" in assert_one_line(result)
     assert "ValueError: MLP needs two classes" in result.stdout
     with open("results/results.csv", newline="") as file:
-        assert [row["status"] for row in csv.DictReader(file)] == ["failed", "failed"]
+        assert [row["status"] for row in csv.DictReader(file)] == ["failed"] * len(MODELS)
 
 
 def test_a_missing_source_is_one_line(bench: Bench, tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_running_nothing_or_all_and_one_is_wrong_usage(bench: Bench) -> None:
 
 def test_an_unknown_model_is_one_line(bench: Bench) -> None:
     text = assert_one_line(bench("run", "vgg"))
-    assert "no model is called 'vgg'; there are mlp, pca-svm" in text
+    assert "no model is called 'vgg'; there are mlp, pca-svm, " in text
 
 
 def test_an_unknown_backbone_is_one_line(bench: Bench, photo_folder: Path) -> None:
@@ -256,7 +257,7 @@ def test_the_embedded_sample_end_to_end_in_an_empty_folder_and_home(tmp_path: Pa
     first = bench("run", "--all")
     with (tmp_path / "work" / "results" / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["model"] for row in rows} == {"mlp", "pca-svm"}
+    assert {row["model"] for row in rows} == set(MODELS)
     for row in rows:
         assert (row["seed"], row["status"]) == ("0", "ok")
         assert 0.125 < float(row["test_accuracy"]) < 1
@@ -265,4 +266,4 @@ def test_the_embedded_sample_end_to_end_in_an_empty_folder_and_home(tmp_path: Pa
         assert float(row["test_accuracy"]) == int(row["correct"]) / int(row["total"])
         assert float(row["fit_seconds"]) > 0
     assert "synthetic images" in first
-    assert bench("run", "--all").count("kept from an earlier run") == 2
+    assert bench("run", "--all").count("kept from an earlier run") == len(MODELS)

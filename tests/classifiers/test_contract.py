@@ -6,12 +6,14 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from classifiers import MLP, PCASVM, EmbeddingClassifier
+from classifiers import MLP, PCASVM, EmbeddingClassifier, LightGBM, LinearProbe
 
 Array = npt.NDArray[np.float32]
 MODELS = (
     MLP(hidden=(64, 32), dropout=0.2, learning_rate=0.003, epochs=40, batch_size=32),
     PCASVM(components=8),
+    LinearProbe(C=0.1),
+    LightGBM(rounds=40),
 )
 
 
