@@ -9,7 +9,9 @@ name that resolves to another address the second time gains nothing.
 """
 
 import contextlib
+import heapq
 import ipaddress
+import itertools
 import socket
 import threading
 import time
@@ -40,17 +42,16 @@ class Guard:
     """
 
     def __init__(self, seconds: float, allow_private: bool) -> None:
-        self._ends = time.monotonic() + seconds
+        self.ends = time.monotonic() + seconds
         self._allow_private = allow_private
-        self._timer = threading.Timer(seconds, self._shut_down)
-        self._timer.daemon = True
         self._lock = threading.Lock()
         self._watched: list[socket.socket] = []
+        self._over = False
         self.expired = False
 
     def __enter__(self) -> Self:
         _active.guard = self
-        self._timer.start()
+        _watchdog.watch(self)
         return self
 
     def __exit__(
@@ -59,16 +60,16 @@ class Guard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
         _active.guard = None
         with self._lock:
+            self._over = True
             for watched in self._watched:
                 watched.close()
             self._watched.clear()
 
     def remaining(self) -> float:
         """Return the seconds that are left, at least a thousandth."""
-        return max(self._ends - time.monotonic(), 0.001)
+        return max(self.ends - time.monotonic(), 0.001)
 
     def connect(self, host: str, port: int, timeout: float | None) -> socket.socket:
         """Return a socket connected to an allowed address of ``host``.
@@ -108,7 +109,7 @@ class Guard:
         with self._lock:
             self._watched.append(copy)
         if self.expired:
-            self._shut_down()
+            self.shut_down()
 
     def _resolve(self, host: str, port: int) -> list[Any]:
         try:
@@ -119,12 +120,46 @@ class Guard:
         except UnicodeError:
             raise Dns(f"{host}: not a host name", heals=False) from None
 
-    def _shut_down(self) -> None:
+    def shut_down(self) -> None:
+        """End all connections, unless the requests are over."""
         with self._lock:
-            self.expired = True
+            self.expired = not self._over
             for watched in self._watched:
                 with contextlib.suppress(OSError):  # not connected (any more)
                     watched.shutdown(socket.SHUT_RDWR)
+
+
+class _Watchdog:
+    """One thread for all guards: a timer for each would cost as much as a small image."""
+
+    def __init__(self) -> None:
+        self._guards: list[tuple[float, int, Guard]] = []
+        self._number = itertools.count()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, guard: Guard) -> None:
+        """Shut a guard's connections down when its time is up."""
+        with self._changed:
+            heapq.heappush(self._guards, (guard.ends, next(self._number), guard))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True, name="watchdog")
+                self._thread.start()
+            elif self._guards[0][2] is guard:  # sooner than what the thread waits for
+                self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._guards or self._guards[0][0] > time.monotonic():
+                    self._changed.wait(
+                        self._guards[0][0] - time.monotonic() if self._guards else None
+                    )
+                guard = heapq.heappop(self._guards)[2]
+            guard.shut_down()
+
+
+_watchdog = _Watchdog()
 
 
 def is_public(address: str) -> bool:
