@@ -85,3 +85,10 @@ def softmax(scores: Array) -> Array:
     """Return probabilities (n, classes) from scores (n, classes)."""
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def center_and_spread(X: Array) -> tuple[Array, np.float32]:
+    """Return the mean (features,) of X (n, features), and one number: the spread around it."""
+    mean = X.mean(axis=0)
+    spread = np.sqrt(np.mean((X - mean) ** 2))
+    return mean, np.float32(spread if spread > 0 else 1)

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from classifiers._base import Array, EmbeddingClassifier, softmax
+from classifiers._base import Array, EmbeddingClassifier, center_and_spread, softmax
 
 
 class LinearProbe(EmbeddingClassifier):
@@ -47,9 +47,7 @@ class LinearProbe(EmbeddingClassifier):
         self.random_state = random_state
 
     def _fit(self, X: Array, codes: Array, dev: tuple[Array, Array] | None) -> None:
-        self.mean_ = X.mean(axis=0)
-        spread = np.sqrt(np.mean((X - self.mean_) ** 2))
-        self.scale_ = np.float32(spread if spread > 0 else 1)
+        self.mean_, self.scale_ = center_and_spread(X)
         scaled = self._scaled(X)
         # Each solution is where the search for the next one starts.
         model = LogisticRegression(max_iter=self.max_iter, tol=1e-3, warm_start=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from classifiers._base import Array, EmbeddingClassifier, softmax
+from classifiers._base import Array, EmbeddingClassifier, center_and_spread, softmax
 
 # Adam's own constants, as its authors give them.
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
@@ -84,9 +84,7 @@ class MLP(EmbeddingClassifier):
         from featurestore._tensorflow import load_tensorflow
 
         tf = load_tensorflow()
-        self.mean_ = X.mean(axis=0)
-        spread = np.sqrt(np.mean((X - self.mean_) ** 2))
-        self.scale_ = np.float32(spread if spread > 0 else 1)
+        self.mean_, self.scale_ = center_and_spread(X)
         rng = np.random.default_rng(self.random_state)
         layers = [tf.Variable(values) for values in self._initial(rng)]
         average = [tf.Variable(values) for values in layers]
