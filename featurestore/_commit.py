@@ -36,7 +36,7 @@ def is_committing(store: Path) -> bool:
 
 
 def finish_commit(store: Path) -> None:
-    """End a commit that was begun; do nothing where there is none."""
+    """End a commit that was begun, and clear the staging folder; do nothing where there is none."""
     if not is_committing(store):
         return
     source = store / ".staging" / "next"
@@ -44,6 +44,10 @@ def finish_commit(store: Path) -> None:
         if (source / key).exists():
             (store / key).parent.mkdir(parents=True, exist_ok=True)
             (source / key).replace(store / key)
+    # What the change was made from goes before the journal: nobody may make it a second time.
+    for name in ("segments", "originals", "next"):
+        shutil.rmtree(store / ".staging" / name, ignore_errors=True)
+    (store / ".staging" / "settings.json").unlink(missing_ok=True)
     _journal(store).unlink()
 
 

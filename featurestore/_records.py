@@ -49,7 +49,8 @@ class Source:
     label_names : tuple of str
     records : sequence of Record, sorted by id
     fetch : callable
-        Takes a record's id, returns its bytes or raises a FetchFailure. Called from many threads.
+        Takes a record's id, returns its bytes or raises a FetchFailure; for ids that are no http or
+        https address. Called from many threads.
     keep : KeepRule
         Which votes were enough.
     synthetic : bool

@@ -1,11 +1,12 @@
 """Committing: all files of a change get into a store, or none."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from featurestore import ExtractSettings, FeatureStore, Source, extract, verify
+from featurestore import ExtractSettings, FeatureStore, Source, extract, read_source, verify
 from featurestore.errors import StoreUnfinishedError
 
 
@@ -47,4 +48,47 @@ def test_a_commit_that_was_cut_short_is_ended_by_the_next_start(
     nothing_to_fetch = replace(small_sample, fetch=lambda location: b"")
     extract(nothing_to_fetch, store, settings)
     assert tree(store) == tree(finished)
+    assert verify(store) == []
+
+
+@pytest.mark.parametrize("moved", [0, 20, 999])
+def test_retried_records_are_appended_once_however_the_commit_was_cut_short(
+    photo_folder: Path,
+    settings: ExtractSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moved: int,
+) -> None:
+    healed = (photo_folder / "joy" / "3.jpg").read_bytes()
+    (photo_folder / "joy" / "3.jpg").write_bytes(b"damaged")
+    source, store = read_source(str(photo_folder)), tmp_path / "s"
+    extract(source, store, settings)
+    (photo_folder / "joy" / "3.jpg").write_bytes(healed)
+    copy = tmp_path / "undisturbed"
+    shutil.copytree(store, copy)
+    extract(source, copy, settings, retry=["not_image"])
+
+    move, clear, count = Path.replace, shutil.rmtree, 0
+
+    def killed_after(path: Path, target: Path) -> Path:
+        nonlocal count
+        if "next" in path.parts and "next" not in target.parts:
+            count += 1
+            if count > moved:
+                raise Killed
+        return move(path, target)
+
+    def killed_while_clearing(path: Path, **options: bool) -> None:
+        if path.name == "segments":
+            raise Killed
+        clear(path, **options)
+
+    monkeypatch.setattr(Path, "replace", killed_after)
+    monkeypatch.setattr(shutil, "rmtree", killed_while_clearing)
+    with pytest.raises(Killed):
+        extract(source, store, settings, retry=["not_image"])
+    monkeypatch.undo()
+    after = extract(source, store, settings, retry=["not_image"])
+    assert len(after) == 30
+    assert tree(store) == tree(copy)
     assert verify(store) == []
