@@ -45,10 +45,15 @@ def finish_commit(store: Path) -> None:
             (store / key).parent.mkdir(parents=True, exist_ok=True)
             (source / key).replace(store / key)
     # What the change was made from goes before the journal: nobody may make it a second time.
+    clear_staging(store)
+    _journal(store).unlink()
+
+
+def clear_staging(store: Path) -> None:
+    """Remove what a change is made from; the lock and the journal stay."""
     for name in ("segments", "originals", "next"):
         shutil.rmtree(store / ".staging" / name, ignore_errors=True)
     (store / ".staging" / "settings.json").unlink(missing_ok=True)
-    _journal(store).unlink()
 
 
 def _journal(store: Path) -> Path:

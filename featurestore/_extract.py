@@ -128,7 +128,7 @@ def extract(
         kept = stack.enter_context(Originals(Path(originals))) if originals else None
         run = _Run(source, path, settings, described, staging, progress, web, kept)
         if retry and base is not None:
-            run.retry(base, job, settings.weights, tuple(retry))
+            run.retry(base, tuple(retry))
         elif base is not None:
             run.add_backbone(base, job)
         else:
@@ -159,9 +159,7 @@ class _Run:
         backbones = {job.backbone.name: job.about}
         self._append(records, passes, backbones, None)
 
-    def retry(
-        self, base: FeatureStore, job: BackboneJob, weights: Path | None, kinds: tuple[str, ...]
-    ) -> None:
+    def retry(self, base: FeatureStore, kinds: tuple[str, ...]) -> None:
         """Try failed records again, and append those that succeed."""
         refuse_difference(self.path, base.attributes["settings"], self.described)
         self.staging.begin(
@@ -179,16 +177,14 @@ class _Run:
                 Originals(self.staging.folder / "originals")
             )
             for name, about in backbones.items():
-                passes[name] = self._embed(
-                    records, todo, BackboneJob.again(name, about, weights), kept
-                )
+                job = BackboneJob.again(name, about, self.settings.weights)
+                passes[name] = self._embed(records, todo, job, kept)
                 _, seen = passes[name]
                 todo = [i for i in todo if seen.segment[i] >= 0]
         self._append(records, passes, backbones, base)
 
     def add_backbone(self, base: FeatureStore, job: BackboneJob) -> None:
         """Add another backbone's embeddings of all rows."""
-        refuse_difference(self.path, base.attributes["settings"], self.described)
         self.staging.begin({"task": "add a backbone", **self.described, **_named(job)})
         records = in_store_order(self.source.records, self.settings.seed)
         manifest = base.manifest()

@@ -100,7 +100,7 @@ class BackboneJob:
             "embed_from": settings.embed_from,
             "embed_size": size,
             "engine": settings.engine or choose_engine(),
-            "preprocessing": (f"{pixels}; keras.applications.{backbone.module}.preprocess_input"),
+            "preprocessing": f"{pixels}; keras.applications.{backbone.module}.preprocess_input",
         }
         return cls(backbone, weights, about)
 

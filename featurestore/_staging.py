@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import filelock
 
+from featurestore._commit import clear_staging
 from featurestore._files import write_durably
 from featurestore._segments import Segments
 from featurestore.errors import StoreBusyError, StoreDamagedError, StoreMismatchError
@@ -97,9 +98,7 @@ class Staging:
 
     def remove(self) -> None:
         """Delete the staging folder: the store is finished, or there is nothing to keep."""
-        for name in ("segments", "next", "originals"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        (self.folder / "settings.json").unlink(missing_ok=True)
+        clear_staging(self.folder.parent)
         # The lock file goes last, and while it is held.
         shutil.rmtree(self.folder, ignore_errors=True)
 
