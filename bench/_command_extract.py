@@ -60,6 +60,12 @@ Another backbone, beside the one that is there:
     help="thumbnail embeds the 32 x 32 tensor, to show what that costs.",
 )
 @click.option(
+    "--mirror",
+    is_flag=True,
+    help="Average each embedding with its mirror image's: about a point more accuracy, twice the "
+    "time.",
+)
+@click.option(
     "--split",
     default="80/10/10",
     show_default=True,
@@ -173,6 +179,7 @@ def extract(
     weights: Path | None,
     embed_size: int | None,
     embed_from: str,
+    mirror: bool,
     split: str,
     seed: int,
     keep: str,
@@ -215,6 +222,7 @@ def extract(
         weights=weights,
         embed_size=embed_size,
         embed_from=embed_from,  # type: ignore[arg-type]  # checked by click
+        mirror=mirror,
         split=split,
         seed=seed,
         engine=engine,  # type: ignore[arg-type]  # checked by click

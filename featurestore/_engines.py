@@ -105,6 +105,26 @@ class LiteRTEngine:
         return interpreter, source, interpreter.get_output_details()[0]["index"]
 
 
+class MirroredEngine:
+    """The mean of the embeddings of an image and of its mirror image, by another engine.
+
+    A network sees a face that looks left and one that looks right as two; people hardly do. The
+    mean is the same for both, and steadier, at twice the cost.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.batch, self.workers = engine.batch, engine.workers
+        self._engine = engine
+
+    def embed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Embed uint8 (k <= batch, size, size, 3), RGB; return float32 (k, dims)."""
+        mirrored = np.ascontiguousarray(pixels[:, :, ::-1])
+        mean: npt.NDArray[np.float32] = self._engine.embed(pixels)
+        mean += self._engine.embed(mirrored)
+        mean /= 2
+        return mean
+
+
 class TensorFlowEngine:
     """TensorFlow, on the GPU where there is one."""
 

@@ -13,7 +13,7 @@ from featurestore._backbones import (
     hash_file,
 )
 from featurestore._decode import THUMBNAIL
-from featurestore._engines import Engine, EngineName, choose_engine, make_engine
+from featurestore._engines import Engine, EngineName, MirroredEngine, choose_engine, make_engine
 from featurestore._records import Source
 from featurestore._split import parse_ratio
 from featurestore.errors import BackboneError, SourceError
@@ -36,6 +36,9 @@ class ExtractSettings:
     embed_from : {"image", "thumbnail"}
         "image" embeds each image at its own resolution; "thumbnail" embeds the 32 x 32 tensor as
         it is, which throws most of the signal away and is there to show just that.
+    mirror : bool
+        Whether an embedding is the mean of the image's and of its mirror image's, at twice the
+        cost.
     min_side : int
         Images with fewer pixels on a side are left out.
     split : str
@@ -50,6 +53,7 @@ class ExtractSettings:
     weights: Path | None = None
     embed_size: int | None = None
     embed_from: Literal["image", "thumbnail"] = "image"
+    mirror: bool = False
     min_side: int = 32
     split: str = "80/10/10"
     seed: int = 0
@@ -93,6 +97,8 @@ class BackboneJob:
             if thumbnail
             else f"whole image squeezed to {size} x {size} px, RGB, antialiased bilinear"
         )
+        if settings.mirror:
+            pixels += ", and mirrored: mean of both embeddings"
         about = {
             "dims": backbone.dims,
             "weights": weights.name,
@@ -102,6 +108,8 @@ class BackboneJob:
             "engine": settings.engine or choose_engine(),
             "preprocessing": f"{pixels}; keras.applications.{backbone.module}.preprocess_input",
         }
+        if settings.mirror:
+            about["mirror"] = True
         return cls(backbone, weights, about)
 
     @classmethod
@@ -129,7 +137,8 @@ class BackboneJob:
 
     def make_engine(self) -> Engine:
         """Return the engine that computes its embeddings."""
-        return make_engine(self.about["engine"], self.backbone, self.size, self.weights)
+        engine = make_engine(self.about["engine"], self.backbone, self.size, self.weights)
+        return MirroredEngine(engine) if self.about.get("mirror") else engine
 
 
 def describe_source(source: Source, settings: ExtractSettings) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from featurestore._backbones import find_weights, get_backbone
 from featurestore._decode import decode
 from featurestore._engines import (
     LiteRTEngine,
+    MirroredEngine,
     TensorFlowEngine,
     converted,
     make_engine,
@@ -92,6 +93,19 @@ def test_what_was_embedded_before_changes_nothing(
     pixels = photos(jpeg, 64, 6)
     forwards, backwards = one_by_one(litert, pixels), one_by_one(litert, pixels[::-1])
     np.testing.assert_array_equal(forwards, backwards[::-1])
+
+
+def test_mirror_images_have_one_embedding_the_mean_of_two() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    mirrored = np.ascontiguousarray(pixels[:, :, ::-1])
+    plain = make_engine("litert", MOBILENET, 64, WEIGHTS)
+    engine = MirroredEngine(plain)
+    assert (engine.batch, engine.workers) == (plain.batch, plain.workers)
+    found = engine.embed(pixels)
+    np.testing.assert_array_equal(found, engine.embed(mirrored))
+    mean = (plain.embed(pixels).astype(float) + plain.embed(mirrored)) / 2
+    np.testing.assert_allclose(found, mean, rtol=1e-5, atol=1e-6)
+    assert not np.array_equal(plain.embed(pixels), plain.embed(mirrored))
 
 
 def test_a_batch_that_is_not_full_changes_nothing(
