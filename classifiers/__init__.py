@@ -5,5 +5,14 @@ from classifiers._lightgbm import LightGBM
 from classifiers._linear_probe import LinearProbe
 from classifiers._mlp import MLP
 from classifiers._pca_svm import PCASVM
+from classifiers._saved import SavedModelError, load_model
 
-__all__ = ["MLP", "PCASVM", "EmbeddingClassifier", "LightGBM", "LinearProbe"]
+__all__ = [
+    "MLP",
+    "PCASVM",
+    "EmbeddingClassifier",
+    "LightGBM",
+    "LinearProbe",
+    "SavedModelError",
+    "load_model",
+]

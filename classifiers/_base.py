@@ -1,13 +1,66 @@
 """What all classifiers on embeddings share."""
 
-from typing import Any, Self
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 Array = npt.NDArray[Any]
+# Called while fitting: (steps done, steps at most, what is going on).
+Progress = Callable[[int, int, str], None]
+ClassWeight = dict[Any, float] | str | None
+
+
+def silent(done: int, total: int, text: str) -> None:
+    """Ignore progress."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What ``_fit`` learns from, checked.
+
+    Attributes
+    ----------
+    X : float32 (n, features)
+    codes : int (n,), positions in ``classes_``
+    soft : float32 (n, classes), rows that add up to 1, or None
+    dev : (float32 (m, features), int (m,)) or None
+    progress : Progress
+    """
+
+    X: Array
+    codes: Array
+    soft: Array | None
+    dev: tuple[Array, Array] | None
+    progress: Progress
+
+    def targets(self, class_weight: ClassWeight, classes: Array) -> Array:
+        """Return what to learn, float32 (n, classes): soft or one-hot labels, times weights.
+
+        ``class_weight`` "balanced" gives each class the same total, by the hard labels; a dict has
+        a weight for some of the labels in ``classes`` (classes,).
+        """
+        counts = np.bincount(self.codes)
+        targets = (
+            np.eye(len(counts), dtype=np.float32)[self.codes] if self.soft is None else self.soft
+        )
+        if class_weight is None:
+            return targets
+        if isinstance(class_weight, dict):
+            weights = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
+        elif class_weight == "balanced":
+            weights = len(self.codes) / (len(counts) * counts)
+        else:
+            raise ValueError(
+                f"class_weight is {class_weight!r}; it can be None, 'balanced' or a dict"
+            )
+        return np.asarray(targets * weights, np.float32)
 
 
 class EmbeddingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -21,10 +74,25 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_ : (classes,)
         The labels seen in training, sorted.
     n_features_in_ : int
+    presets : dict of dict
+        Parameters by the name of a preset: ``MLP(**MLP.presets["report"])``.
+    takes_soft_labels : bool
     """
 
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {}}
+    takes_soft_labels: ClassVar[bool] = False
+    # Names of the arrays, numbers and texts that are all that predicting needs.
+    _learned: ClassVar[tuple[str, ...]] = ()
+
     def fit(
-        self, X: Array, y: Array, X_dev: Array | None = None, y_dev: Array | None = None
+        self,
+        X: Array,
+        y: Array,
+        X_dev: Array | None = None,
+        y_dev: Array | None = None,
+        *,
+        soft_labels: Array | None = None,
+        progress: Progress = silent,
     ) -> Self:
         """Learn from a training set.
 
@@ -36,23 +104,36 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             A development set, for settings that are chosen while training. Its rows with labels
             that training never saw are left out.
         y_dev : (m,), optional
+        soft_labels : float (n, classes), optional
+            The share of people who chose each label, to learn from instead of ``y``; columns in the
+            order of the sorted labels of ``y``. Rows are divided by their sum.
+        progress : callable
+            Told (steps done, steps at most, text) while fitting.
 
         Raises
         ------
         ValueError
-            If X holds NaN or infinity, shapes don't fit, or there is only one class.
+            If X holds NaN or infinity, shapes don't fit, there is only one class, or this
+            classifier can't learn from soft labels.
         """
         X, y = validate_data(self, X, y, dtype=np.float32, ensure_min_samples=2)
+        check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
+        name = type(self).__name__
         if len(self.classes_) < 2:
-            raise ValueError(f"{type(self).__name__} needs two classes, y holds one")
+            raise ValueError(f"{name} needs two classes, y holds one class")
+        soft = None
+        if soft_labels is not None:
+            if not self.takes_soft_labels:
+                raise ValueError(f"{name} can't learn from soft labels")
+            soft = _checked(soft_labels, len(X), self.classes_)
         dev = None
         if X_dev is not None and y_dev is not None:
             known = np.isin(y_dev, self.classes_)
             if known.any():
                 X_dev = validate_data(self, np.asarray(X_dev)[known], dtype=np.float32, reset=False)
                 dev = (X_dev, np.searchsorted(self.classes_, np.asarray(y_dev)[known]))
-        self._fit(X, codes, dev)
+        self._fit(TrainingSet(X, codes, soft, dev, progress))
         return self
 
     def predict_proba(self, X: Array) -> Array:
@@ -72,8 +153,30 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         likeliest = self.predict_proba(X).argmax(axis=1)  # refuses if nothing was learned
         return np.asarray(self.classes_[likeliest])
 
-    def _fit(self, X: Array, codes: Array, dev: tuple[Array, Array] | None) -> None:
-        """Learn from float32 X (n, features) and int codes (n,) into ``classes_``."""
+    def save(self, path: str | Path, *, fingerprint: str = "", label_names: Any = ()) -> None:
+        """Write what was learned into one ``.npz`` file, without pickle.
+
+        Parameters
+        ----------
+        path : str or Path
+        fingerprint : str
+            Of the store that it was trained on.
+        label_names : sequence of str
+            What the labels are called.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+        """
+        from classifiers._saved import write
+
+        check_is_fitted(self)
+        state = {name: getattr(self, name) for name in ("classes_", "n_features_in_")}
+        state |= {name: getattr(self, name) for name in self._learned}
+        write(Path(path), self, state, fingerprint, list(label_names))
+
+    def _fit(self, data: TrainingSet) -> None:
+        """Learn into attributes, among them ``_learned``; ``classes_`` is there."""
         raise NotImplementedError
 
     def _predict_proba(self, X: Array) -> Array:
@@ -87,8 +190,15 @@ def softmax(scores: Array) -> Array:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def center_and_spread(X: Array) -> tuple[Array, np.float32]:
-    """Return the mean (features,) of X (n, features), and one number: the spread around it."""
-    mean = X.mean(axis=0)
-    spread = np.sqrt(np.mean((X - mean) ** 2))
-    return mean, np.float32(spread if spread > 0 else 1)
+def _checked(soft_labels: Array, rows: int, classes: Array) -> Array:
+    soft = np.asarray(soft_labels, np.float32)
+    if soft.shape != (rows, len(classes)):
+        raise ValueError(f"soft_labels has shape {soft.shape}, not {(rows, len(classes))}")
+    if not np.isfinite(soft).all() or (soft < 0).any():
+        raise ValueError("soft_labels holds NaN, infinity or a negative number")
+    totals = soft.sum(axis=1, keepdims=True)
+    if not totals.all():
+        raise ValueError("soft_labels has a row without any label")
+    if not soft.any(axis=0).all():
+        raise ValueError(f"soft_labels never has {classes[~soft.any(axis=0)][0]}, which y has")
+    return np.asarray(soft / totals)

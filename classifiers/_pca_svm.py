@@ -1,62 +1,226 @@
 """PCA and a support vector machine on embeddings.
 
 You et al. 2016's first baseline, "ImageNet-CNN", is a linear one-against-rest SVM on the principal
-components of frozen features. This is the same with an RBF kernel, which fits better.
+components of frozen features: the preset "report". The default has an RBF kernel and least-squares
+loss. On 8,890 photographs that is half a point (224 px) and a point (160 px) better than libsvm's
+hinge loss, and its cost grows with the rows where libsvm's grows with their square.
 """
 
-import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.svm import SVC
+from typing import Any, ClassVar
 
-from classifiers._base import Array, EmbeddingClassifier, softmax
+import numpy as np
+from scipy.optimize import minimize_scalar
+from sklearn.decomposition import PCA
+from sklearn.svm import LinearSVC
+
+from classifiers._base import Array, EmbeddingClassifier, TrainingSet, softmax
+from classifiers._kernel import LeastSquaresSVM, blocks, rbf
+from classifiers._scaling import Scaling
 
 
 class PCASVM(EmbeddingClassifier):
-    """Principal components, then an RBF support vector machine.
+    """Principal components, then one-against-rest support vector machines.
 
-    Probabilities are the softmax of the machine's scores: in the right order, not calibrated.
-
-    Features aren't scaled: those of large variance are those that tell images apart.
+    Probabilities are the softmax of the scores, sharpened by one number that is chosen on the
+    development set; without one they are in the right order and far too flat.
 
     Parameters
     ----------
-    components : int
-        Principal components kept, at most. 256: a quarter of the embedding keeps nearly all of
-        its variance, and the kernel's cost falls in proportion.
-    C : float
-        Cost of a violated margin. 3; anything within 1..10 ends within a point.
+    components : tuple of int
+        Principal components kept, at most. With a development set another takes the first one's
+        place when its accuracy there is better by half a standard error, which is more than chance
+        would often give; without one the first it is. 256: a quarter of the embedding keeps nearly
+        all of its variance; where images are many, or differ in little, more can help.
+    C : tuple of float
+        Cost of an error, chosen likewise, with the components chosen before. Anything within 3..30
+        ends within half a point.
+    kernel : {"rbf", "linear"}
+        RBF's width is one over the components' total variance, as scikit-learn's "scale". Linear
+        machines have squared hinge loss, and are liblinear's.
+    landmarks : int
+        Training rows, drawn at random, at which the RBF machine's kernel is placed; all rows where
+        there are no more. 6,144 is as good as all of 8,890 photographs; 4,096 is half a point
+        worse.
+    standardize : bool
+        Square roots of features that are never negative, centred and divided by one number.
     random_state : int
 
     Attributes
     ----------
-    pca_ : sklearn.decomposition.PCA
-    svc_ : sklearn.svm.SVC
+    root_, mean_, scale_ : bool, float32 (features,), float32
+        How features are scaled.
+    center_, components_ : float32 (features,), float32 (features, components)
+    landmarks_ : float32 (m, components); none for a linear machine
+    gamma_ : float
+    weights_, bias_ : float32 (m or components, classes), float32 (classes,)
+    sharpness_ : float, what scores are multiplied by before the softmax
+    C_ : float
+    search_ : list of dict
+        ``components``, ``C`` and ``dev_accuracy`` of each that was tried.
     """
 
-    def __init__(self, components: int = 256, C: float = 3.0, random_state: int = 0) -> None:
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "default": {},
+        # The paper gives neither the components nor C.
+        "report": {"components": (256,), "C": (1.0,), "kernel": "linear", "standardize": False},
+    }
+    _learned: ClassVar[tuple[str, ...]] = (
+        *("root_", "mean_", "scale_", "center_", "components_"),
+        *("landmarks_", "gamma_", "weights_", "bias_", "sharpness_"),
+    )
+
+    def __init__(
+        self,
+        components: tuple[int, ...] = (256, 512),
+        C: tuple[float, ...] = (10.0, 3.0, 30.0),
+        kernel: str = "rbf",
+        landmarks: int = 6144,
+        standardize: bool = True,
+        random_state: int = 0,
+    ) -> None:
         self.components = components
         self.C = C
+        self.kernel = kernel
+        self.landmarks = landmarks
+        self.standardize = standardize
         self.random_state = random_state
 
-    def _fit(self, X: Array, codes: Array, dev: tuple[Array, Array] | None) -> None:
-        components = min(self.components, X.shape[1], len(X))
+    def _fit(self, data: TrainingSet) -> None:
+        if self.kernel not in ("rbf", "linear"):
+            raise ValueError(f"kernel is {self.kernel!r}; it can be 'rbf' or 'linear'")
+        scaling = Scaling.learn(data.X, self.standardize)
+        self.root_, self.mean_, self.scale_ = scaling.root, scaling.mean, scaling.scale
+        X = scaling(data.X)
+        limit = min(X.shape[1], len(X))
+        sizes = list(dict.fromkeys(min(size, limit) for size in self.components))
+        costs = list(self.C)
+        if data.dev is None:
+            sizes, costs = sizes[:1], costs[:1]
         # The eigenvectors of the covariance: exact, and fast where there are more rows than
         # features, which for an embedding there nearly always are.
         solver = "covariance_eigh" if len(X) >= X.shape[1] else "full"
-        self.pca_ = PCA(components, svd_solver=solver, random_state=self.random_state)
-        # One-against-one has classes * (classes - 1) / 2 machines; "ovr" turns their votes into
-        # a score for each class.
-        self.svc_ = SVC(
-            C=self.C,
-            gamma="scale",
-            decision_function_shape="ovr",
-            cache_size=1000,
-            random_state=self.random_state,  # it draws a number, which it has no use for here
-        )
-        self.svc_.fit(self.pca_.fit_transform(X), codes)
+        pca = PCA(max(sizes), svd_solver=solver, random_state=self.random_state).fit(X)
+        self.center_ = pca.mean_.astype(np.float32)
+        basis = np.ascontiguousarray(pca.components_.T, np.float32)
+        Z = (X - self.center_) @ basis  # (n, most components)
+        Z_dev = (scaling(data.dev[0]) - self.center_) @ basis if data.dev else None
+
+        self.search_: list[dict[str, float]] = []
+        trials = len(sizes) + len(costs) - 1
+        # Half a standard error of an accuracy of one half; of others it is less.
+        margin = 0.25 / np.sqrt(len(Z_dev)) if Z_dev is not None else 0.0
+        best = -1.0
+
+        def attempt(machine: _Machine, C: float) -> None:
+            nonlocal best
+            data.progress(len(self.search_), trials, f"{machine.size} components, C {C:g}")
+            weights, bias = machine.solve(C)
+            accuracy = 0.0
+            if data.dev and Z_dev is not None:
+                scores = machine.scores(Z_dev[:, : machine.size], weights, bias)
+                accuracy = float((scores.argmax(axis=1) == data.dev[1]).mean())
+            self.search_.append({"components": machine.size, "C": C, "dev_accuracy": accuracy})
+            if best < 0 or accuracy > best + margin:
+                best, self.C_ = accuracy, C
+                self.weights_, self.bias_ = weights, bias
+                self.landmarks_, self.gamma_ = machine.landmarks, machine.gamma
+
+        machine = self._machine(Z[:, : sizes[0]], data.codes)
+        for C in costs:
+            attempt(machine, C)
+        size, C = sizes[0], self.C_
+        for other in sizes[1:]:
+            del machine  # its matrices are large
+            machine = self._machine(Z[:, :other], data.codes)
+            before = best
+            attempt(machine, C)
+            size = other if best > before else size
+        data.progress(trials, trials, "done")
+        self.components_ = np.ascontiguousarray(basis[:, :size])
+        self.sharpness_ = 1.0
+        if data.dev is None:
+            self.search_ = []
+        else:
+            self.sharpness_ = _sharpness(self._scores(data.dev[0]), data.dev[1])
+
+    def _machine(self, Z: Array, codes: Array) -> "_Machine":
+        kind = _Linear if self.kernel == "linear" else _Rbf
+        return kind(Z, codes, len(self.classes_), self.landmarks, self.random_state)
+
+    def _scores(self, X: Array) -> Array:
+        """Return scores (n, classes) of float32 X (n, features)."""
+        scaling = Scaling(self.root_, self.mean_, self.scale_)
+        Z = (scaling(X) - self.center_) @ self.components_
+        return _scores(Z, self.landmarks_, self.gamma_, self.weights_, self.bias_)
 
     def _predict_proba(self, X: Array) -> Array:
-        scores = self.svc_.decision_function(self.pca_.transform(X))
-        if scores.ndim == 1:  # two classes: one score, for the second
-            scores = np.stack([-scores, scores], axis=1)
-        return softmax(scores)
+        return softmax(self.sharpness_ * self._scores(X).astype(np.float64))
+
+
+class _Machine:
+    """One-against-rest machines on components Z (n, size), to be solved for any cost C."""
+
+    def __init__(self, Z: Array, codes: Array, classes: int, landmarks: int, seed: int) -> None:
+        self.size = Z.shape[1]
+        self.classes = classes
+        self.landmarks = np.zeros((0, self.size), np.float32)
+        self.gamma = 0.0
+
+    def solve(self, C: float) -> tuple[Array, Array]:
+        """Return weights (landmarks or size, classes) and bias (classes,)."""
+        raise NotImplementedError
+
+    def scores(self, Z: Array, weights: Array, bias: Array) -> Array:
+        """Return scores (n, classes)."""
+        return _scores(Z, self.landmarks, self.gamma, weights, bias)
+
+
+class _Rbf(_Machine):
+    def __init__(self, Z: Array, codes: Array, classes: int, landmarks: int, seed: int) -> None:
+        super().__init__(Z, codes, classes, landmarks, seed)
+        variance = float(Z.var())
+        self.gamma = 1 / (self.size * variance) if variance > 0 else 1.0
+        if landmarks < len(Z):
+            rng = np.random.default_rng(seed)
+            Z_marks = Z[np.sort(rng.choice(len(Z), landmarks, replace=False))]
+        else:
+            Z_marks = Z
+        self.landmarks = np.ascontiguousarray(Z_marks, np.float32)
+        self._system = LeastSquaresSVM(Z, codes, classes, self.landmarks, self.gamma)
+
+    def solve(self, C: float) -> tuple[Array, Array]:
+        return self._system.solve(C), self._system.bias
+
+
+class _Linear(_Machine):
+    def __init__(self, Z: Array, codes: Array, classes: int, landmarks: int, seed: int) -> None:
+        super().__init__(Z, codes, classes, landmarks, seed)
+        self._parts = Z, codes, seed
+
+    def solve(self, C: float) -> tuple[Array, Array]:
+        Z, codes, seed = self._parts
+        # The primal problem suits more rows than features. It draws no random numbers.
+        svc = LinearSVC(C=C, dual=len(Z) < self.size, random_state=seed).fit(Z, codes)
+        coef, bias = svc.coef_.astype(np.float32), svc.intercept_.astype(np.float32)
+        if self.classes == 2:  # one score, for the second
+            coef, bias = np.concatenate([-coef, coef]), np.concatenate([-bias, bias])
+        return coef.T.copy(), bias
+
+
+def _scores(Z: Array, landmarks: Array, gamma: float, weights: Array, bias: Array) -> Array:
+    """Return scores (n, classes) for components Z (n, k)."""
+    scores = np.empty((len(Z), len(bias)), np.float32)
+    for rows in blocks(len(Z)):
+        part = Z[rows]
+        scores[rows] = (rbf(part, landmarks, gamma) if len(landmarks) else part) @ weights + bias
+    return scores
+
+
+def _sharpness(scores: Array, codes: Array) -> float:
+    """Return the factor of scores (n, classes) with the least log-loss (Guo et al. 2017)."""
+
+    def loss(log_factor: float) -> float:
+        truth = softmax(np.exp(log_factor) * scores)[np.arange(len(codes)), codes]
+        return float(-np.log(np.maximum(truth, 1e-12)).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 4), method="bounded").x))

@@ -18,7 +18,10 @@ PROMISED = {
         *("FeatureStoreError", "StoreError", "WebSettings", "errors"),
         *("extract", "read_source", "verify"),
     },
-    classifiers: {"EmbeddingClassifier", "LightGBM", "LinearProbe", "MLP", "PCASVM"},
+    classifiers: {
+        *("EmbeddingClassifier", "LightGBM", "LinearProbe", "MLP", "PCASVM"),
+        *("SavedModelError", "load_model"),
+    },
 }
 CONSTANTS = {"BACKBONES", "MIKELS", "SPLITS"}
 NAMES = [(module, name) for module, names in PROMISED.items() for name in sorted(names)]

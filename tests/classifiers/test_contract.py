@@ -1,17 +1,27 @@
 """What every classifier keeps to."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from classifiers import MLP, PCASVM, EmbeddingClassifier, LightGBM, LinearProbe
+from classifiers import (
+    MLP,
+    PCASVM,
+    EmbeddingClassifier,
+    LightGBM,
+    LinearProbe,
+    load_model,
+)
 
 Array = npt.NDArray[np.float32]
 MODELS = (
     MLP(hidden=(64, 32), dropout=0.2, learning_rate=0.003, epochs=40, batch_size=32),
-    PCASVM(components=8),
+    PCASVM(components=(8,), landmarks=64),
     LinearProbe(C=0.1),
     LightGBM(rounds=40),
 )
@@ -193,3 +203,126 @@ def test_development_rows_with_unknown_labels_are_left_out(model: EmbeddingClass
 def test_fewer_rows_than_features_are_enough(model: EmbeddingClassifier) -> None:
     X, y = blobs(2, count=6, features=50)
     assert model.fit(X, y).predict_proba(X).shape == (6, 2)
+
+
+def test_each_preset_has_parameters_of_its_own_and_no_unknown_ones(
+    model: EmbeddingClassifier,
+) -> None:
+    assert set(model.presets) == {"default", "report"}
+    assert type(model)(**model.presets["default"]).get_params() == type(model)().get_params()
+    report = type(model)(**model.presets["report"])
+    assert report.get_params() == type(model)().get_params() | model.presets["report"]
+    assert report.get_params() != type(model)().get_params()
+
+
+def test_report_presets_learn_too(model: EmbeddingClassifier) -> None:
+    report = type(model)(**model.presets["report"])
+    if "epochs" in report.get_params():  # 1000, at 1e-4: too many for a quick test
+        report.set_params(epochs=60, learning_rate=3e-3)
+    X, y = blobs(count=300)
+    assert report.fit(X, y, *blobs(count=60, seed=2)).score(*blobs(count=300, seed=1)) > 0.9
+
+
+def test_a_saved_model_predicts_the_same(model: EmbeddingClassifier, tmp_path: Path) -> None:
+    X, y = blobs()
+    model.fit(X, y, *blobs(seed=1)).save(tmp_path / "model.npz")
+    loaded = load_model(tmp_path / "model.npz")
+    assert type(loaded) is type(model)
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    assert {k: _list(v) for k, v in loaded.get_params().items()} == {
+        k: _list(v) for k, v in model.get_params().items()
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+
+
+def test_labels_that_are_text_survive_saving(model: EmbeddingClassifier, tmp_path: Path) -> None:
+    X, y = blobs()
+    names = np.array(["joy", "awe", "fear"], dtype=object)[y]
+    expected = model.fit(X, names).predict(X).tolist()
+    model.save(tmp_path / "model.npz")
+    assert load_model(tmp_path / "model.npz").predict(X).tolist() == expected
+
+
+def test_only_what_was_fitted_can_be_saved(model: EmbeddingClassifier, tmp_path: Path) -> None:
+    with pytest.raises(NotFittedError):
+        model.save(tmp_path / "model.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_is_told_and_ends_or_stops_early(model: EmbeddingClassifier) -> None:
+    told: list[tuple[int, int, str]] = []
+    X, y = blobs()
+    model.fit(X, y, *blobs(seed=1), progress=lambda *step: told.append(step))
+    done = [step[0] for step in told]
+    assert done == sorted(done)
+    assert all(0 <= done <= total and text for done, total, text in told)
+    assert len({total for _, total, _ in told}) == 1
+
+
+def test_curves_have_a_point_for_each_step_and_are_finite(model: EmbeddingClassifier) -> None:
+    model.fit(*blobs(), *blobs(seed=1))
+    curves = getattr(model, "history_", None)
+    if curves is None:
+        assert {"C", "dev_accuracy"} <= set(model.search_[0])
+        return
+    assert set(curves) == {"loss", "accuracy", "learning_rate", "dev_loss", "dev_accuracy"}
+    assert len({len(curve) for curve in curves.values()}) == 1
+    assert np.isfinite(list(curves.values())).all()
+
+
+def test_soft_labels_are_learned_from_or_refused(model: EmbeddingClassifier) -> None:
+    X, y = blobs(count=240)
+    hard = np.eye(3, dtype=np.float32)[y]
+    if not model.takes_soft_labels:
+        with pytest.raises(ValueError, match="can't learn from soft labels"):
+            model.fit(X, y, soft_labels=hard)
+        return
+    expected = clone(model).fit(X, y).predict_proba(X)
+    found = clone(model).fit(X, y, soft_labels=4 * hard).predict_proba(X)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    # Everybody torn between the true label and another: the probabilities say so.
+    torn = (hard + np.roll(hard, 1, axis=1)) / 2
+    found = clone(model).fit(X, y, soft_labels=torn).predict_proba(X)
+    assert found[np.arange(240), y].mean() == pytest.approx(0.5, abs=0.1)
+    assert found[np.arange(240), (y + 1) % 3].mean() == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda soft: soft[:, :2], r"shape \(90, 2\), not \(90, 3\)"),
+        (lambda soft: soft[1:], r"shape \(89, 3\)"),
+        (lambda soft: soft * np.nan, "NaN"),
+        (lambda soft: soft - 1, "negative"),
+        (lambda soft: soft * (np.arange(90) > 0)[:, None], "a row without any label"),
+        (lambda soft: soft * [1, 1, 0] + [0, 1e-3, 0], "never has 2, which y has"),
+    ],
+)
+@pytest.mark.parametrize("model", [MLP(), LinearProbe()], ids=["MLP", "LinearProbe"])
+def test_soft_labels_that_make_no_sense_are_refused(
+    model: EmbeddingClassifier, change: Callable[[Array], Array], message: str
+) -> None:
+    X, y = blobs()
+    soft = change(np.eye(3, dtype=np.float32)[y])
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y, soft_labels=soft)
+
+
+@pytest.mark.parametrize(
+    "model", [clone(MODELS[0]), LinearProbe(C=0.01)], ids=["MLP", "LinearProbe"]
+)
+def test_balanced_classes_find_more_of_a_rare_one(model: EmbeddingClassifier) -> None:
+    rng = np.random.default_rng(0)
+    y = (rng.random(600) < 0.1).astype(int)
+    X = rng.normal(size=(600, 6)).astype(np.float32)
+    X[:, 0] += 1.5 * y
+    plain = clone(model).fit(X, y).predict(X)
+    balanced = clone(model).set_params(class_weight="balanced").fit(X, y).predict(X)
+    assert balanced[y == 1].mean() > plain[y == 1].mean() + 0.1
+    with pytest.raises(ValueError, match="it can be None, 'balanced' or a dict"):
+        model.set_params(class_weight="heavy").fit(X, y)
+
+
+def _list(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value

@@ -37,7 +37,8 @@ def test_layers_have_the_widths_asked_for() -> None:
 
 def test_curves_have_a_point_for_each_epoch() -> None:
     model = small().fit(*learnable(200), *learnable(60, seed=1))
-    assert set(model.history_) == {"loss", "accuracy", "dev_loss", "dev_accuracy"}
+    measured = {"loss", "accuracy", "learning_rate", "dev_loss", "dev_accuracy"}
+    assert set(model.history_) == measured
     assert {len(curve) for curve in model.history_.values()} == {model.n_iter_}
     assert all(type(value) is float for curve in model.history_.values() for value in curve)
     assert model.history_["loss"][-1] < model.history_["loss"][0]
@@ -46,13 +47,14 @@ def test_curves_have_a_point_for_each_epoch() -> None:
 def test_without_a_development_set_all_epochs_are_run() -> None:
     model = small().fit(*learnable(200))
     assert model.n_iter_ == 12
-    assert set(model.history_) == {"loss", "accuracy"}
+    assert set(model.history_) == {"loss", "accuracy", "learning_rate"}
 
 
 def test_training_stops_when_the_development_set_gains_no_more() -> None:
     model = small(epochs=200, patience=4).fit(*noise(120), *noise(60, seed=1))
-    accuracy = model.history_["dev_accuracy"]
-    assert model.n_iter_ == len(accuracy) == int(np.argmax(accuracy)) + 1 + 4 < 200
+    accuracy, loss = (np.array(model.history_[f"dev_{name}"]) for name in ("accuracy", "loss"))
+    best = int(np.lexsort((-loss, accuracy))[-1])
+    assert model.n_iter_ == len(accuracy) == best + 1 + 4 < 200
 
 
 def test_the_epoch_with_the_best_dev_accuracy_is_kept() -> None:
@@ -112,10 +114,65 @@ def test_predicting_needs_no_tensorflow() -> None:
     code = (
         "import sys, numpy as np; from classifiers import MLP\n"
         "model = MLP(); model.classes_ = np.array([0, 1]); model.n_features_in_ = 3\n"
-        "model.mean_, model.scale_ = np.zeros(3, np.float32), np.float32(1)\n"
+        "model.root_, model.mean_, model.scale_ = False, np.zeros(3, np.float32), np.float32(1)\n"
         "model.coefs_ = [np.ones(s, np.float32) for s in ((3, 4), (4, 4), (4, 2))]\n"
         "model.intercepts_ = [np.zeros(n, np.float32) for n in (4, 4, 2)]\n"
         "print(model.predict_proba(np.ones((1, 3)))[0].tolist(), 'tensorflow' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "[0.5, 0.5] False\n"
+
+
+def test_the_learning_rate_falls_along_a_cosine_or_stays() -> None:
+    rates = small(learning_rate=0.01).fit(*learnable(100)).history_["learning_rate"]
+    expected = 0.01 * (1 + np.cos(np.pi * np.arange(1, 13) / 12)) / 2
+    np.testing.assert_allclose(rates, expected, atol=1e-8)
+    constant = small(learning_rate=0.01, schedule="constant").fit(*learnable(100))
+    np.testing.assert_allclose(constant.history_["learning_rate"], 0.01, rtol=1e-6)
+    with pytest.raises(ValueError, match="'cosine' or 'constant'"):
+        small(schedule="step").fit(*learnable(100))
+
+
+def test_without_patience_the_last_epoch_is_kept() -> None:
+    X_dev, y_dev = noise(60, seed=1)
+    model = small(epochs=30, learning_rate=0.01, patience=None).fit(*noise(120), X_dev, y_dev)
+    curve = model.history_["dev_accuracy"]
+    assert model.n_iter_ == len(curve) == 30
+    assert curve[-1] < max(curve)
+    assert model.score(X_dev, y_dev) == pytest.approx(curve[-1], abs=1e-6)
+
+
+def test_weight_decay_keeps_weights_small() -> None:
+    free, held = (
+        small(epochs=40, weight_decay=decay).fit(*learnable(200)) for decay in (0.0, 20.0)
+    )
+    assert np.abs(held.coefs_[0]).mean() < 0.9 * np.abs(free.coefs_[0]).mean()
+
+
+@pytest.mark.parametrize("rows", [64, 70])
+def test_the_report_preset_is_plain_keras_training(rows: int) -> None:
+    """The same weights, batches and rule give the same network, the last small batch included."""
+    from featurestore._tensorflow import load_tensorflow
+
+    keras = load_tensorflow().keras
+    X, y = learnable(rows)
+    model = MLP(**MLP.presets["report"] | {"epochs": 3}, random_state=5)
+    rng = np.random.default_rng(5)
+    network = keras.Sequential(
+        [
+            keras.Input((10,)),
+            keras.layers.Dense(25, activation="relu"),
+            keras.layers.Dense(12, activation="relu"),
+            keras.layers.Dense(3),
+        ]
+    )
+    model.mean_, model.classes_ = np.zeros(10), np.arange(3)
+    network.set_weights(model._initial(rng))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile(keras.optimizers.Adam(1e-4), loss)
+    for _ in range(3):
+        order = rng.permutation(rows)
+        network.fit(X[order], y[order], batch_size=64, shuffle=False, verbose=0)
+    model.fit(X, y)
+    for found, expected in zip(model.coefs_, network.get_weights()[::2], strict=True):
+        np.testing.assert_allclose(found, expected, atol=2e-6)

@@ -1,0 +1,110 @@
+"""Saved models: one ``.npz`` file of plain arrays and a JSON text, never a pickle."""
+
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifiers._base import EmbeddingClassifier
+
+FORMAT_VERSION = 1
+
+
+class SavedModelError(ValueError):
+    """The file holds no model of ours, or one of another store or with other labels."""
+
+
+def write(
+    path: Path,
+    model: EmbeddingClassifier,
+    state: dict[str, Any],
+    fingerprint: str,
+    label_names: list[str],
+) -> None:
+    """Write a model's parameters and state, aside and then renamed."""
+    about = {
+        "format_version": FORMAT_VERSION,
+        "class": type(model).__name__,
+        "settings": model.get_params(),
+        "store_fingerprint": fingerprint,
+        "label_names": label_names,
+        "lists": {},
+    }
+    arrays: dict[str, Any] = {}
+    for name, value in state.items():
+        if isinstance(value, list):
+            about["lists"][name] = len(value)
+            arrays |= {f"{name}.{i}": item for i, item in enumerate(value)}
+        else:
+            array = np.asarray(value)
+            # Labels that are Python objects can only be told apart as text.
+            arrays[name] = array.astype(str) if array.dtype == object else array
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        np.savez(file, about=np.array(json.dumps(about)), **arrays)
+    partial.replace(path)
+
+
+def load_model(
+    path: str | Path,
+    *,
+    fingerprint: str | None = None,
+    label_names: Sequence[str] | None = None,
+) -> EmbeddingClassifier:
+    """Return a model that ``save`` wrote; it predicts as it did then.
+
+    Parameters
+    ----------
+    path : str or Path
+    fingerprint : str, optional
+        The store's that it is to be used with; anything else is refused.
+    label_names : sequence of str, optional
+        What its labels have to be called.
+
+    Raises
+    ------
+    FileNotFoundError
+    SavedModelError
+        If the file holds no model, or one of another store or with other labels.
+    """
+    import classifiers
+
+    try:
+        with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        about = json.loads(str(arrays.pop("about")))
+        version = about["format_version"]
+        if version > FORMAT_VERSION:
+            raise SavedModelError(f"{path}: format version {version}; this program reads up to 1")
+        if about["class"] not in classifiers.__all__:
+            raise SavedModelError(f"{path}: holds a {about['class']}, which is no model here")
+        model: EmbeddingClassifier = getattr(classifiers, about["class"])(**about["settings"])
+        names = {key: about["lists"].get(key) for key in ("classes_", "n_features_in_")}
+        names |= {key: about["lists"].get(key) for key in model._learned}
+        for name, count in names.items():
+            value = arrays[name] if count is None else [arrays[f"{name}.{i}"] for i in range(count)]
+            setattr(
+                model,
+                name,
+                value.item() if isinstance(value, np.ndarray) and not value.ndim else value,
+            )
+    except SavedModelError:
+        raise
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise SavedModelError(f"{path}: holds no model that can be read ({error})") from None
+    if fingerprint is not None and fingerprint != about["store_fingerprint"]:
+        theirs = about["store_fingerprint"][:12] or "none"
+        raise SavedModelError(
+            f"{path}: was trained on another store (fingerprint {theirs}, not {fingerprint[:12]})"
+        )
+    if label_names is not None and list(label_names) != about["label_names"]:
+        raise SavedModelError(
+            f"{path}: its labels are {', '.join(about['label_names'])}, "
+            f"not {', '.join(label_names)}"
+        )
+    return model
