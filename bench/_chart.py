@@ -34,7 +34,7 @@ def draw_accuracy(results: Results) -> str:
                 if accuracy is not None:
                     axes.plot(100 * accuracy, y, mark, color=LINE, fillstyle="none")
             title = MODELS[run.model].title if run.model in MODELS else run.model
-            labels.append(f"{title}, seed {run.seed}")
+            labels.append(f"{title}, {run.variant}, seed {run.seed}")
         for y, baseline in enumerate(BASELINES, len(runs)):
             axes.barh(y, 100 * baseline.test, color=THEIRS, hatch="//", edgecolor="white")
             labels.append(f"{baseline.origin}: {baseline.title}")
@@ -44,7 +44,8 @@ def draw_accuracy(results: Results) -> str:
         axes.set_xlim(0, 100)
         axes.set_xlabel("test accuracy in %; | train, o dev, dotted line: chance")
         synthetic = " (synthetic images)" if store["synthetic"] else ""
-        hatched = "other splits of FI" if store["is_fi"] else "measured on FI, not comparable"
+        same = store["is_fi"] and not store["groups"]
+        hatched = "other splits of FI" if same else "eight labels of FI, not comparable"
         figure.suptitle(f"{store['title']}{synthetic}; hatched: {hatched}", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         text = io.StringIO()

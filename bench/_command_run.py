@@ -1,6 +1,7 @@
 """``bench run``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +14,9 @@ from bench._errors import one_line_errors
 Examples:
   bench run --all
   bench run mlp --seed 1
+  bench run --all --preset report                   as the papers trained them
+  bench run --all --group polarity --results polarity
+  bench run mlp --soft-labels --class-weight balanced
   bench run --all --store fi.zarr --results fi_results
 """,
 )
@@ -35,25 +39,58 @@ Examples:
     help="Where to keep results.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of everything random in a model.")
+@click.option(
+    "--preset",
+    type=click.Choice(["default", "report"]),
+    default="default",
+    show_default=True,
+    help="default: what we recommend; report: as published.",
+)
+@click.option(
+    "--soft-labels",
+    is_flag=True,
+    help="Train on the share of people who saw each emotion (mlp and linear-probe).",
+)
+@click.option(
+    "--class-weight",
+    type=click.Choice(["balanced"]),
+    help="Let each class count the same in training (mlp and linear-probe).",
+)
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="NAME=LABEL,...",
+    help="Tell groups of labels apart; give it once for each, or a named grouping: polarity. "
+    "Images of other labels are left out.",
+)
 @one_line_errors
-def run(models: tuple[str, ...], every: bool, store: Path, results: Path, seed: int) -> None:
+def run(
+    models: tuple[str, ...],
+    every: bool,
+    store: Path,
+    results: Path,
+    groups: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Train MODELs on a store and compare them with each other and with published baselines.
 
-    Writes results.csv, results.json and accuracy.svg. What was run before with the same data,
-    settings and versions is not run again.
+    Writes results.csv, results.json, accuracy.svg and the trained models. What was run before with
+    the same data, settings and versions is not run again.
     """
     if every == bool(models):
         raise click.UsageError("give either --all or the models to run, such as: bench run mlp")
     import featurestore as fs
+    from bench._dataset import Dataset, parse_groups
     from bench._models import MODELS, get_model
     from bench._results import ResultsFolder
-    from bench._runner import run_models
+    from bench._runner import RunOptions, run_models
     from bench._show import show_results
 
     entries = list(MODELS.values()) if every else [get_model(m) for m in dict.fromkeys(models)]
-    opened = fs.FeatureStore(store)
-    with ResultsFolder(results, opened) as folder:
-        failed = run_models(opened, entries, seed, folder, click.echo)
+    data = Dataset(fs.FeatureStore(store), parse_groups(groups))
+    with ResultsFolder(results, data) as folder:
+        failed = run_models(data, entries, RunOptions(**options), folder, click.echo)
         click.echo()
         click.echo(show_results(folder.results))
         click.echo(f"\nWritten: {', '.join(str(path) for path in folder.written())}")

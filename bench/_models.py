@@ -29,24 +29,26 @@ class ModelEntry:
     builder: str
     libraries: tuple[str, ...]
 
-    def build(self, seed: int) -> Any:
-        """Return the model, unfitted, with its default settings."""
+    def build(self, seed: int, preset: str = "default", **changed: Any) -> Any:
+        """Return the model, unfitted, with a preset's settings but for those that are changed."""
         builder = getattr(importlib.import_module(self.module), self.builder)
-        return builder(random_state=seed)
+        return builder(**builder.presets[preset] | changed, random_state=seed)
 
 
 MODELS = {
     entry.name: entry
     for entry in (
         ModelEntry("mlp", "3-layer MLP", "classifiers", "MLP", ("tensorflow", "numpy")),
-        ModelEntry("pca-svm", "PCA + SVM", "classifiers", "PCASVM", ("scikit-learn", "numpy")),
+        ModelEntry(
+            "pca-svm", "PCA + SVM", "classifiers", "PCASVM", ("scikit-learn", "scipy", "numpy")
+        ),
         ModelEntry("lightgbm", "LightGBM", "classifiers", "LightGBM", ("lightgbm", "numpy")),
         ModelEntry(
             "linear-probe",
             "linear probe",
             "classifiers",
             "LinearProbe",
-            ("scikit-learn", "numpy"),
+            ("scikit-learn", "scipy", "numpy"),
         ),
     )
 }

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,6 +46,29 @@ def extraction_progress() -> Iterator[Progress]:
 
     try:
         yield Progress(stage, begin, step)
+    finally:
+        for bar in bars:
+            bar.close()
+
+
+@contextmanager
+def fit_progress(name: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Yield a callback that shows how far a fit is, if that takes more than a few seconds.
+
+    It takes (steps done, steps at most, what is going on).
+    """
+    bars: list[tqdm[Any]] = []
+
+    def step(done: int, total: int, text: str) -> None:
+        if not bars:
+            bars.append(
+                tqdm(total=total, desc=name, delay=2, leave=False, disable=not sys.stderr.isatty())
+            )
+        bars[0].set_postfix_str(text, refresh=False)
+        bars[0].update(done - bars[0].n)
+
+    try:
+        yield step
     finally:
         for bar in bars:
             bar.close()

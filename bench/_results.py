@@ -3,9 +3,11 @@
     RESULTS/results.json     all runs with settings, versions, curves and fingerprints
     RESULTS/results.csv      a line for each run
     RESULTS/accuracy.svg     the same as a picture
-    RESULTS/runs/<model>-seed<seed>-<fingerprint>.json
+    RESULTS/runs/<model>-<variant>-seed<seed>-<fingerprint>.json
+    RESULTS/runs/<model>-<variant>-seed<seed>-<fingerprint>.npz    the model itself
 
-A folder holds results on one store. Every file is written aside and renamed.
+A folder holds results on one store, with one grouping of its labels. Every file is written aside
+and renamed.
 """
 
 import csv
@@ -18,12 +20,13 @@ from typing import Any, Self
 
 import filelock
 
+from bench._dataset import Dataset
 from bench._errors import BenchError
-from featurestore import SPLITS, FeatureStore
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CSV_COLUMNS = (
     "model",
+    "variant",
     "seed",
     "status",
     "train_accuracy",
@@ -44,6 +47,8 @@ class RunResult:
     Attributes
     ----------
     model : str
+    variant : str
+        Its preset, with what else was asked for: "default", "default+soft-labels".
     seed : int
     status : {"ok", "failed", "skipped"}
     reason : str
@@ -54,16 +59,20 @@ class RunResult:
         Of the test split.
     fit_seconds : float or None
     settings : dict
-        The model's parameters.
+        The model's parameters, whether it learned from soft labels, and the groups of labels.
     versions : dict
     store_fingerprint : str
     fingerprint : str
         Of data, model, seed, settings and versions: the same means the same numbers.
     history : dict
-        Curves by epoch, for models that are trained in epochs.
+        Curves by epoch, for models that are trained in epochs: loss and accuracy in training and on
+        dev, and the learning rate.
+    search : list of dict
+        Settings that were tried on dev and their accuracies, for models that choose theirs so.
     """
 
     model: str
+    variant: str
     seed: int
     status: str
     reason: str
@@ -78,6 +87,12 @@ class RunResult:
     store_fingerprint: str
     fingerprint: str
     history: dict[str, list[float]] = field(default_factory=dict)
+    search: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What tells it from others: a folder keeps one run of each."""
+        return self.model, self.variant, self.seed
 
 
 @dataclass(frozen=True)
@@ -87,8 +102,8 @@ class Results:
     Attributes
     ----------
     store : dict
-        Title, whether synthetic or FI, fingerprint, label names, backbone, rows by split, and the
-        accuracy of always guessing the most frequent training label.
+        Title, whether synthetic or FI, fingerprint, label names and groups, backbone, rows by
+        split, and the accuracy of always guessing the most frequent training label.
     runs : list of RunResult
     """
 
@@ -102,13 +117,14 @@ class ResultsFolder:
     Raises
     ------
     BenchError
-        On entering, if it holds results on another store or another process writes it.
+        On entering, if it holds results on another store or with other groups, or another process
+        writes it.
     """
 
-    def __init__(self, path: Path, store: FeatureStore) -> None:
+    def __init__(self, path: Path, data: Dataset) -> None:
         self._path = path
         self._lock = filelock.FileLock(path / ".lock", timeout=0)
-        self.results = Results(describe(store), [])
+        self.results = Results(data.describe(), [])
 
     def __enter__(self) -> Self:
         (self._path / "runs").mkdir(parents=True, exist_ok=True)
@@ -134,21 +150,27 @@ class ResultsFolder:
     ) -> None:
         self._lock.release()
 
-    def find(self, model: str, seed: int, fingerprint: str) -> RunResult | None:
+    def find(self, fingerprint: str) -> RunResult | None:
         """Return an earlier run that ended well with the same fingerprint, or None."""
         try:
-            return RunResult(**json.loads(self._run_path(model, seed, fingerprint).read_bytes()))
+            (path,) = (self._path / "runs").glob(f"*-{fingerprint[:16]}.json")
+            return RunResult(**json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError):  # cut short by a full disk, or from another version
             return None
 
+    def model_path(self, about: dict[str, Any]) -> Path:
+        """Return where the model of the run with these fields belongs."""
+        name = "{model}-{variant}-seed{seed}".format(**about)
+        return self._path / "runs" / f"{name}-{about['fingerprint'][:16]}.npz"
+
     def add(self, run: RunResult) -> None:
-        """Keep a run, in place of an earlier one of the same model and seed."""
+        """Keep a run, in place of an earlier one of the same model, variant and seed."""
         if run.status == "ok":
-            path = self._run_path(run.model, run.seed, run.fingerprint)
+            path = self.model_path(asdict(run)).with_suffix(".json")
             _write(path, json.dumps(asdict(run), indent=1))
-        kept = [r for r in self.results.runs if (r.model, r.seed) != (run.model, run.seed)]
+        kept = [r for r in self.results.runs if r.key != run.key]
         self.results.runs[:] = [*kept, run]
         self._write_tables()
 
@@ -165,6 +187,7 @@ class ResultsFolder:
             runs = [RunResult(**run) for run in found["runs"]]
             store = found["store"]
             other = store["fingerprint"] != self.results.store["fingerprint"]
+            regrouped = store["groups"] != self.results.store["groups"]
         except (ValueError, KeyError, TypeError):
             raise BenchError(
                 f"{path}: can't be read; move it away or give another --results"
@@ -173,6 +196,11 @@ class ResultsFolder:
             raise BenchError(
                 f"{self._path}: holds results on another store ({store['title']}, fingerprint "
                 f"{store['fingerprint'][:12]}); give another --results"
+            )
+        if regrouped:
+            raise BenchError(
+                f"{self._path}: holds results with other groups of labels ("
+                f"{', '.join(store['label_names'])}); give another --results"
             )
         self.results.runs[:] = runs
 
@@ -187,39 +215,6 @@ class ResultsFolder:
         table.writerows(asdict(run) for run in self.results.runs)
         _write(self._path / "results.csv", text.getvalue())
         _write(self._path / "accuracy.svg", draw_accuracy(self.results))
-
-    def _run_path(self, model: str, seed: int, fingerprint: str) -> Path:
-        return self._path / "runs" / f"{model}-seed{seed}-{fingerprint[:16]}.json"
-
-
-def describe(store: FeatureStore) -> dict[str, Any]:
-    """Return what results say about the store they are on."""
-    import numpy as np
-
-    source = store.attributes["source"]
-    train, test = store.labels[store.rows("train")], store.labels[store.rows("test")]
-    majority = int(np.bincount(train).argmax()) if len(train) else None
-    return {
-        "title": source["title"],
-        "synthetic": source["synthetic"],
-        "is_fi": source["is_fi"],
-        "fingerprint": store.fingerprint,
-        "label_names": list(store.label_names),
-        "backbone": store.backbones[0],
-        "embedding": store.attributes["backbones"][store.backbones[0]],
-        "rows": {split: len(store.rows(split)) for split in SPLITS},
-        "majority": {
-            "label": None if majority is None else store.label_names[majority],
-            **{
-                split: float((store.labels[store.rows(split)] == majority).mean())
-                if len(store.rows(split))
-                else None
-                for split in SPLITS
-            },
-            "correct": int((test == majority).sum()),
-            "total": len(test),
-        },
-    }
 
 
 def _write(path: Path, text: str) -> None:

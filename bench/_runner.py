@@ -5,23 +5,53 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bench._dataset import Dataset
 from bench._models import ModelEntry
+from bench._progress import fit_progress
 from bench._results import ResultsFolder, RunResult
-from featurestore import SPLITS, FeatureStore
+from featurestore import SPLITS
 
-Split = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How models are to be trained.
+
+    Attributes
+    ----------
+    seed : int
+    preset : str
+    soft_labels : bool
+        On the share of people who saw each label; models that can't are skipped.
+    class_weight : {"balanced", None}
+        Likewise.
+    """
+
+    seed: int = 0
+    preset: str = "default"
+    soft_labels: bool = False
+    class_weight: str | None = None
+
+    @property
+    def variant(self) -> str:
+        """A short text that tells it from others, the seed apart."""
+        parts = [self.preset]
+        if self.soft_labels:
+            parts.append("soft-labels")
+        if self.class_weight:
+            parts.append(self.class_weight)
+        return "+".join(parts)
 
 
 def run_models(
-    store: FeatureStore,
+    data: Dataset,
     entries: Sequence[ModelEntry],
-    seed: int,
+    options: RunOptions,
     folder: ResultsFolder,
     say: Callable[[str], None],
 ) -> list[str]:
@@ -30,18 +60,22 @@ def run_models(
     A model that fails becomes a row with its reason and doesn't keep the others from running. One
     that ran before with the same fingerprint is not run again.
     """
-    data: dict[str, Split] = {}
     failed = []
     for entry in entries:
-        model = entry.build(seed)
-        about = _describe(entry, model, seed, store)
-        result = folder.find(entry.name, seed, about["fingerprint"])
-        if result is not None:
+        model = entry.build(options.seed, options.preset)
+        reason = _unable(model, options)
+        if options.class_weight and not reason:
+            model.set_params(class_weight=options.class_weight)
+        about = _describe(entry, model, options, data)
+        result = folder.find(about["fingerprint"])
+        if reason:
+            result = RunResult(**about, **_NOTHING | {"status": "skipped", "reason": reason})
+            say(f"{entry.name}: skipped, {reason}")
+        elif result is not None:
             say(f"{entry.name}: kept from an earlier run")
         else:
-            say(f"{entry.name}: training on {len(store.rows('train')):,} images ...")
-            data = data or _load(store)
-            result = _run(model, data, about)
+            say(f"{entry.name}: training on {len(data.rows('train')):,} images ...")
+            result = _run(model, data, options, about, folder)
             took = f" ({result.fit_seconds:.1f} s)" if result.fit_seconds is not None else ""
             say(f"{entry.name}: {result.reason or result.status}{took}")
         folder.add(result)
@@ -50,46 +84,73 @@ def run_models(
     return failed
 
 
-def _describe(entry: ModelEntry, model: Any, seed: int, store: FeatureStore) -> dict[str, Any]:
+_NOTHING: dict[str, Any] = {
+    "reason": "",
+    "fit_seconds": None,
+    **{f"{split}_accuracy": None for split in SPLITS},
+    "correct": None,
+    "total": None,
+}
+
+
+def _unable(model: Any, options: RunOptions) -> str:
+    """Return why a model can't be trained as asked, or ""."""
+    if options.soft_labels and not model.takes_soft_labels:
+        return "it can't learn from soft labels"
+    if options.class_weight and "class_weight" not in model.get_params():
+        return "it takes no class weights"
+    return ""
+
+
+def _describe(entry: ModelEntry, model: Any, options: RunOptions, data: Dataset) -> dict[str, Any]:
     """Return the fields of a RunResult that are known before the run."""
+    settings = model.get_params() | {"soft_labels": options.soft_labels, "groups": data.groups}
     about: dict[str, Any] = {
         "model": entry.name,
-        "seed": seed,
-        "settings": model.get_params(),
+        "variant": options.variant,
+        "seed": options.seed,
+        "settings": json.loads(json.dumps(settings)),  # as it will be read back: lists, no tuples
         "versions": {name: version(name) for name in ("emotion-bench", *entry.libraries)},
-        "store_fingerprint": store.fingerprint,
+        "store_fingerprint": data.store.fingerprint,
     }
     text = json.dumps(about, sort_keys=True)
     return about | {"fingerprint": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def _load(store: FeatureStore) -> dict[str, Split]:
-    X, y = store.read(f"embeddings/{store.backbones[0]}"), store.labels
-    return {split: (X[store.rows(split)], y[store.rows(split)]) for split in SPLITS}
-
-
-def _run(model: Any, data: dict[str, Split], about: dict[str, Any]) -> RunResult:
-    outcome: dict[str, Any] = {
-        "status": "ok",
-        "reason": "",
-        "fit_seconds": None,
-        **{f"{split}_accuracy": None for split in SPLITS},
-        "correct": None,
-        "total": None,
-    }
+def _run(
+    model: Any, data: Dataset, options: RunOptions, about: dict[str, Any], folder: ResultsFolder
+) -> RunResult:
+    outcome: dict[str, Any] = _NOTHING | {"status": "ok"}
     try:
+        train, dev = data.splits["train"], data.splits["dev"]
+        more: dict[str, Any] = {}
+        if options.soft_labels:
+            # A label that no training image has is none that a model could learn.
+            more["soft_labels"] = train.strength[:, np.unique(train.y)]
         start = time.perf_counter()
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), fit_progress(about["model"]) as progress:
             warnings.simplefilter("ignore")  # libraries' deprecations concern developers
-            model.fit(*data["train"], *(data["dev"] if len(data["dev"][1]) else ()))
+            on_dev = (dev.X, dev.y) if len(dev.y) else ()
+            model.fit(train.X, train.y, *on_dev, progress=progress, **more)
         outcome["fit_seconds"] = round(time.perf_counter() - start, 3)
-        for split, (X, y) in data.items():
-            if len(y):
-                hits = int((model.predict(X) == y).sum())
-                outcome[f"{split}_accuracy"] = hits / len(y)
-                if split == "test":
-                    outcome |= {"correct": hits, "total": len(y)}
+        for name, split in data.splits.items():
+            if len(split.y):
+                hits = int((model.predict(split.X) == split.y).sum())
+                outcome[f"{name}_accuracy"] = hits / len(split.y)
+                if name == "test":
+                    outcome |= {"correct": hits, "total": len(split.y)}
+        model.save(
+            folder.model_path(about),
+            fingerprint=data.store.fingerprint,
+            label_names=data.label_names,
+        )
+    except OSError:  # a full disk is no failure of the model
+        raise
     except Exception as error:  # whatever a model raises is its own failure
         text = " ".join(str(error).split()) or "no reason given"
-        outcome |= {"status": "failed", "reason": f"{type(error).__name__}: {text}"[:300]}
-    return RunResult(**about, **outcome, history=getattr(model, "history_", {}))
+        outcome |= _NOTHING | {
+            "status": "failed",
+            "reason": f"{type(error).__name__}: {text}"[:300],
+        }
+    curves = {name: getattr(model, f"{name}_", None) for name in ("history", "search")}
+    return RunResult(**about, **outcome, **{name: value for name, value in curves.items() if value})

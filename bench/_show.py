@@ -90,14 +90,15 @@ def show_results(results: Results, style: str = "simple") -> str:
     head = f"Accuracy on {store['title']} ({counts}), embedding: {store['backbone']}"
     head += f" at {store['embedding']['embed_size']} px"
     lines = [head, SYNTHETIC] if store["synthetic"] else [head]
+    lines += [f"{name}: {', '.join(labels)}" for name, labels in store["groups"].items()]
 
     chance = 1 / len(store["label_names"])
     majority = store["majority"]
     table: list[list[str]] = [
-        ["chance", "", *(_percent(chance),) * 3, "", "", ""],
+        ["chance", "", "", *(_percent(chance),) * 3, "", "", ""],
         [
             f"always {majority['label']}",
-            "",
+            *("", ""),
             *(_percent(majority[split]) for split in SPLITS),
             interval(majority["correct"], majority["total"]),
             _count(majority["total"]),
@@ -109,6 +110,7 @@ def show_results(results: Results, style: str = "simple") -> str:
         table.append(
             [
                 MODELS[run.model].title if run.model in MODELS else run.model,
+                run.variant,
                 str(run.seed),
                 *(_percent(accuracy) for accuracy in accuracies),
                 interval(run.correct, run.total),
@@ -116,9 +118,10 @@ def show_results(results: Results, style: str = "simple") -> str:
                 run.reason if run.status != "ok" else "",
             ]
         )
-    table += [_baseline_row(baseline, bool(store["is_fi"])) for baseline in BASELINES]
-    header = ["system", "seed", "train %", "dev %", "test %", "95 % interval", "n test", "note"]
-    align = ("left", "right", "right", "right", "right", "center", "right", "left")
+    table += [_baseline_row(baseline, store) for baseline in BASELINES]
+    header = ["system", "preset", "seed", *(f"{split} %" for split in SPLITS)]
+    header += ["95 % interval", "n test", "note"]
+    align = ("left", "left", "right", "right", "right", "right", "center", "right", "left")
     text = tabulate(table, header, tablefmt=style, disable_numparse=True, colalign=align)
     return "\n".join([*lines, "", text])
 
@@ -131,11 +134,13 @@ def interval(correct: int | None, total: int | None) -> str:
     return f"{100 * found.low:.1f} .. {100 * found.high:.1f}"
 
 
-def _baseline_row(baseline: Baseline, is_fi: bool) -> list[str]:
-    note = "FI; other images and splits" if is_fi else "not comparable: measured on FI"
+def _baseline_row(baseline: Baseline, store: dict[str, Any]) -> list[str]:
+    note = "FI; other images and splits" if store["is_fi"] else "not comparable: measured on FI"
+    if store["groups"]:
+        note = "not comparable: eight labels of FI"
     return [
         f"{baseline.origin}: {baseline.title}",
-        "",
+        *("", ""),
         *(_percent(a) for a in (baseline.train, baseline.dev, baseline.test)),
         interval(baseline.correct, baseline.total),
         _count(baseline.total),

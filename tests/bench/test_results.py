@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from bench._baselines import BASELINES
+from bench._dataset import Dataset
 from bench._errors import BenchError
-from bench._results import CSV_COLUMNS, Results, ResultsFolder, RunResult, describe
+from bench._results import CSV_COLUMNS, Results, ResultsFolder, RunResult
 from bench._show import SYNTHETIC, interval, show_results
 from featurestore import ExtractSettings, FeatureStore, extract, read_source
 
 
 def result(model: str = "mlp", seed: int = 0, **changed: object) -> RunResult:
     fields: dict[str, object] = {
-        **{"model": model, "seed": seed, "status": "ok", "reason": ""},
+        **{"model": model, "variant": "default", "seed": seed, "status": "ok", "reason": ""},
         **{"train_accuracy": 0.9, "dev_accuracy": 0.5, "test_accuracy": 0.25},
         **{"correct": 4, "total": 16, "fit_seconds": 1.5, "settings": {}, "versions": {}},
         **{"store_fingerprint": "s", "fingerprint": f"{model}{seed}", "history": {}},
@@ -31,7 +32,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_csv_and_json_hold_the_same_runs(sample_store: FeatureStore, tmp_path: Path) -> None:
-    with ResultsFolder(tmp_path, sample_store) as folder:
+    with ResultsFolder(tmp_path, Dataset(sample_store)) as folder:
         folder.add(result("mlp"))
         folder.add(result("pca-svm", status="failed", reason='says "no",\nreally', correct=None))
     table = rows(tmp_path)
@@ -40,7 +41,7 @@ def test_csv_and_json_hold_the_same_runs(sample_store: FeatureStore, tmp_path: P
     assert (table[0]["test_accuracy"], table[0]["correct"]) == ("0.25", "4")
     assert (table[1]["reason"], table[1]["correct"]) == ('says "no",\nreally', "")
     content = json.loads((tmp_path / "results.json").read_text())
-    assert content["format_version"] == 1
+    assert content["format_version"] == 2
     assert content["store"]["fingerprint"] == sample_store.fingerprint
     assert [run["model"] for run in content["runs"]] == ["mlp", "pca-svm"]
 
@@ -48,7 +49,7 @@ def test_csv_and_json_hold_the_same_runs(sample_store: FeatureStore, tmp_path: P
 def test_a_run_replaces_the_earlier_one_of_its_model_and_seed(
     sample_store: FeatureStore, tmp_path: Path
 ) -> None:
-    with ResultsFolder(tmp_path, sample_store) as folder:
+    with ResultsFolder(tmp_path, Dataset(sample_store)) as folder:
         folder.add(result("mlp", 0))
         folder.add(result("mlp", 1))
         folder.add(result("mlp", 0, correct=9))
@@ -58,17 +59,16 @@ def test_a_run_replaces_the_earlier_one_of_its_model_and_seed(
 def test_runs_are_there_when_the_folder_is_opened_again(
     sample_store: FeatureStore, tmp_path: Path
 ) -> None:
-    with ResultsFolder(tmp_path, sample_store) as folder:
+    with ResultsFolder(tmp_path, Dataset(sample_store)) as folder:
         folder.add(result("mlp", history={"loss": [1.0, 0.5]}))
-    with ResultsFolder(tmp_path, sample_store) as folder:
+    with ResultsFolder(tmp_path, Dataset(sample_store)) as folder:
         assert folder.results.runs == [result("mlp", history={"loss": [1.0, 0.5]})]
-        assert folder.find("mlp", 0, "mlp0") == folder.results.runs[0]
-        assert folder.find("mlp", 0, "other") is None
-        assert folder.find("mlp", 1, "mlp0") is None
+        assert folder.find("mlp0") == folder.results.runs[0]
+        assert folder.find("other") is None
 
 
 def test_tables_are_replaced_whole(sample_store: FeatureStore, tmp_path: Path) -> None:
-    with ResultsFolder(tmp_path, sample_store) as folder:
+    with ResultsFolder(tmp_path, Dataset(sample_store)) as folder:
         folder.add(result("mlp"))
         readers = [path.open(encoding="utf-8") for path in folder.written()]
         before = [path.read_text(encoding="utf-8") for path in folder.written()]
@@ -83,14 +83,14 @@ def test_tables_are_replaced_whole(sample_store: FeatureStore, tmp_path: Path) -
 def test_results_on_another_store_are_refused_and_untouched(
     sample_store: FeatureStore, photo_folder: Path, tmp_path: Path
 ) -> None:
-    with ResultsFolder(tmp_path / "results", sample_store) as folder:
+    with ResultsFolder(tmp_path / "results", Dataset(sample_store)) as folder:
         folder.add(result("mlp"))
         before = {path: path.read_bytes() for path in folder.written()}
     settings = ExtractSettings(embed_size=32)
     other = extract(read_source(str(photo_folder)), tmp_path / "other.zarr", settings)
     with (
         pytest.raises(BenchError, match=r"another store \(synthetic sample.*give another") as error,
-        ResultsFolder(tmp_path / "results", other),
+        ResultsFolder(tmp_path / "results", Dataset(other)),
     ):
         pass
     assert "\n" not in str(error.value)
@@ -105,7 +105,7 @@ def test_damaged_results_are_one_line_and_untouched(
     for _ in range(2):  # the second time shows that the first let go of the lock
         with (
             pytest.raises(BenchError, match=r"results\.json: can't be read"),
-            ResultsFolder(tmp_path, sample_store),
+            ResultsFolder(tmp_path, Dataset(sample_store)),
         ):
             pass
     assert (tmp_path / "results.json").read_text() == content
@@ -113,17 +113,17 @@ def test_damaged_results_are_one_line_and_untouched(
 
 def test_a_second_writer_is_refused(sample_store: FeatureStore, tmp_path: Path) -> None:
     with (
-        ResultsFolder(tmp_path, sample_store),
+        ResultsFolder(tmp_path, Dataset(sample_store)),
         pytest.raises(BenchError, match="another `bench run` is writing"),
-        ResultsFolder(tmp_path, sample_store),
+        ResultsFolder(tmp_path, Dataset(sample_store)),
     ):
         pass
-    with ResultsFolder(tmp_path, sample_store) as folder:
+    with ResultsFolder(tmp_path, Dataset(sample_store)) as folder:
         assert folder.results.runs == []
 
 
 def test_the_store_is_described_with_its_majority(sample_store: FeatureStore) -> None:
-    said = describe(sample_store)
+    said = Dataset(sample_store).describe()
     assert said["rows"] == {"train": 128, "dev": 16, "test": 16}
     assert said["majority"]["train"] == 0.125
     assert (said["majority"]["correct"], said["majority"]["total"]) == (2, 16)
@@ -131,7 +131,7 @@ def test_the_store_is_described_with_its_majority(sample_store: FeatureStore) ->
 
 
 def table(sample_store: FeatureStore, *runs: RunResult, **changed: object) -> str:
-    return show_results(Results(describe(sample_store) | changed, list(runs)))
+    return show_results(Results(Dataset(sample_store).describe() | changed, list(runs)))
 
 
 def test_the_table_shows_runs_beside_chance_and_published_results(
@@ -141,7 +141,15 @@ def test_the_table_shows_runs_beside_chance_and_published_results(
     (chance,) = (line for line in lines if line.startswith("chance"))
     assert chance.split()[1:] == ["12.5"] * 3
     (ours,) = (line for line in lines if line.startswith("3-layer MLP"))
-    assert ours.split()[2:] == ["3", "90.0", "50.0", "25.0", *interval(4, 16).split(), "16"]
+    assert ours.split()[2:] == [
+        "default",
+        "3",
+        "90.0",
+        "50.0",
+        "25.0",
+        *interval(4, 16).split(),
+        "16",
+    ]
     assert sum(baseline.title in line for line in lines for baseline in BASELINES) >= len(BASELINES)
 
 
@@ -154,7 +162,7 @@ def test_the_table_says_why_a_model_failed(sample_store: FeatureStore) -> None:
         ),
     )
     (line,) = (x for x in table(sample_store, failed).splitlines() if x.startswith("3-layer MLP"))
-    assert line.split()[3:] == ["ValueError:", "too", "few"]
+    assert line.split()[4:] == ["ValueError:", "too", "few"]
 
 
 def test_the_table_says_that_images_are_synthetic_where_they_are(
@@ -189,12 +197,12 @@ def test_the_chart_is_a_picture_that_does_not_change_by_itself(
 ) -> None:
     charts = []
     for name in ("one", "other"):
-        with ResultsFolder(tmp_path / name, sample_store) as folder:
+        with ResultsFolder(tmp_path / name, Dataset(sample_store)) as folder:
             folder.add(result("mlp"))
         charts.append((tmp_path / name / "accuracy.svg").read_text())
     assert charts[0] == charts[1]
     assert ET.fromstring(charts[0]).tag.endswith("svg")
-    assert "3-layer MLP, seed 0" in charts[0]
+    assert "3-layer MLP, default, seed 0" in charts[0]
     assert "synthetic images" in charts[0]
     assert "not comparable" in charts[0]
 
@@ -203,3 +211,33 @@ def test_fields_of_a_run_are_what_results_promise() -> None:
     fields = {field.name for field in dataclasses.fields(RunResult)}
     assert set(CSV_COLUMNS) <= fields
     assert {"settings", "versions", "history", "store_fingerprint"} <= fields
+
+
+def test_other_groups_are_refused(sample_store: FeatureStore, tmp_path: Path) -> None:
+    with ResultsFolder(tmp_path, Dataset(sample_store)) as folder:
+        folder.add(result())
+    groups = {"good": ("awe",), "bad": ("fear",)}
+    with (
+        pytest.raises(BenchError, match="holds results with other groups of labels"),
+        ResultsFolder(tmp_path, Dataset(sample_store, groups)),
+    ):
+        pass
+
+
+def test_variants_stand_side_by_side(sample_store: FeatureStore, tmp_path: Path) -> None:
+    with ResultsFolder(tmp_path, Dataset(sample_store)) as folder:
+        folder.add(result())
+        folder.add(result(variant="report"))
+        text = show_results(folder.results)
+    assert [row["variant"] for row in rows(tmp_path)] == ["default", "report"]
+    assert [line.split()[2:4] for line in text.splitlines() if "3-layer MLP " in line] == [
+        ["default", "0"],
+        ["report", "0"],
+    ]
+
+
+def test_grouped_results_are_compared_with_nothing_published(sample_store: FeatureStore) -> None:
+    described = Dataset(sample_store, {"good": ("awe",), "bad": ("fear", "anger")}).describe()
+    text = show_results(Results(described | {"is_fi": True}, [result()]))
+    assert "good: awe\nbad: fear, anger\n" in text
+    assert text.count("not comparable: eight labels of FI") == len(BASELINES)

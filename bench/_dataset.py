@@ -1,0 +1,173 @@
+"""What a store gives a model to learn: embeddings and labels by split, as they are or grouped."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench._errors import BenchError
+from featurestore import SPLITS, FeatureStore
+
+# Mikels' eight by how they feel, as the emotion literature has them.
+NAMED_GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
+    "polarity": {
+        "positive": ("amusement", "awe", "contentment", "excitement"),
+        "negative": ("anger", "disgust", "fear", "sadness"),
+    }
+}
+
+
+def parse_groups(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return labels by group from texts such as "positive=awe,contentment" or "polarity".
+
+    Raises
+    ------
+    BenchError
+        If a text can't be read, or a group or a label comes twice.
+    """
+    groups: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        if text in NAMED_GROUPS:
+            found = NAMED_GROUPS[text]
+        else:
+            name, _, labels = text.partition("=")
+            names = tuple(label.strip() for label in labels.split(",") if label.strip())
+            if not name.strip() or not names:
+                raise BenchError(
+                    f"--group {text}: give NAME=LABEL,LABEL or one of {', '.join(NAMED_GROUPS)}"
+                )
+            found = {name.strip(): names}
+        for name in found:
+            if name in groups:
+                raise BenchError(f"--group: {name!r} comes twice")
+        groups |= found
+    every = [label for labels in groups.values() for label in labels]
+    for label in every:
+        if every.count(label) > 1:
+            raise BenchError(f"--group: the label {label!r} is in two groups or twice in one")
+    if len(groups) == 1:
+        raise BenchError("--group: one group alone leaves nothing to tell apart; give another")
+    return groups
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a data set.
+
+    Attributes
+    ----------
+    X : float32 (n, features)
+    y : int64 (n,)
+    strength : float32 (n, labels)
+        The share of people who saw each label.
+    rows : int64 (n,), in the store
+    """
+
+    X: npt.NDArray[np.float32]
+    y: npt.NDArray[np.int64]
+    strength: npt.NDArray[np.float32]
+    rows: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A store as models see it.
+
+    Attributes
+    ----------
+    store : FeatureStore
+    groups : dict of tuple of str
+        Labels by group, or empty: labels as they are. Images of labels in no group are left out.
+
+    Raises
+    ------
+    BenchError
+        If the store has no such label.
+    """
+
+    store: FeatureStore
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for label in (label for labels in self.groups.values() for label in labels):
+            if label not in self.store.label_names:
+                raise BenchError(
+                    f"--group: {self.store.path} has no label {label!r}; it has "
+                    f"{', '.join(self.store.label_names)}"
+                )
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the labels or of the groups, in the order of their numbers."""
+        return tuple(self.groups) if self.groups else self.store.label_names
+
+    def rows(self, split: str) -> npt.NDArray[np.int64]:
+        """Return the store's rows that belong to a split, int64 (n,)."""
+        rows = self.store.rows(split)
+        return rows[self._labels[rows] >= 0]
+
+    def labels(self, split: str) -> npt.NDArray[np.int64]:
+        """Return the label of each of them, int64 (n,)."""
+        return self._labels[self.rows(split)]
+
+    @cached_property
+    def splits(self) -> dict[str, Split]:
+        """The splits by name, whole and in memory."""
+        X = self.store.read(f"embeddings/{self.store.backbones[0]}")
+        strength = self.store.label_strength
+        if self.groups:
+            strength = np.stack(
+                [strength[:, self._ids(labels)].sum(axis=1) for labels in self.groups.values()],
+                axis=1,
+            )
+        return {
+            split: Split(X[rows], self._labels[rows], strength[rows], rows)
+            for split in SPLITS
+            for rows in [self.rows(split)]
+        }
+
+    @cached_property
+    def _labels(self) -> npt.NDArray[np.int64]:
+        """The label of each of the store's rows, int64 (n,); -1 for those left out."""
+        if not self.groups:
+            return self.store.labels
+        table = np.full(len(self.store.label_names), -1)
+        for number, labels in enumerate(self.groups.values()):
+            table[self._ids(labels)] = number
+        return np.asarray(table[self.store.labels])
+
+    def _ids(self, labels: tuple[str, ...]) -> list[int]:
+        return [self.store.label_names.index(label) for label in labels]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what results say about the data they are on."""
+        store, source = self.store, self.store.attributes["source"]
+        names = self.label_names
+        counts = {s: np.bincount(self.labels(s), minlength=len(names)) for s in SPLITS}
+        train = counts["train"]
+        majority = int(train.argmax()) if train.any() else None
+        shares: dict[str, Any] = {
+            split: float(count[majority] / count.sum()) if count.any() else None
+            for split, count in counts.items()
+            if majority is not None
+        }
+        return {
+            "title": source["title"],
+            "synthetic": source["synthetic"],
+            "is_fi": source["is_fi"],
+            "fingerprint": store.fingerprint,
+            "label_names": list(names),
+            "groups": {name: list(labels) for name, labels in self.groups.items()},
+            "backbone": store.backbones[0],
+            "embedding": store.attributes["backbones"][store.backbones[0]],
+            "rows": {split: int(count.sum()) for split, count in counts.items()},
+            "majority": {
+                "label": None if majority is None else names[majority],
+                **dict.fromkeys(SPLITS),
+                **shares,
+                "correct": 0 if majority is None else int(counts["test"][majority]),
+                "total": int(counts["test"].sum()),
+            },
+        }

@@ -1,0 +1,74 @@
+"""Data sets: splits as the store has them, groups of labels, and their votes."""
+
+import numpy as np
+import pytest
+
+from bench._dataset import NAMED_GROUPS, Dataset, parse_groups
+from bench._errors import BenchError
+from featurestore import SPLITS, FeatureStore
+
+
+def test_without_groups_it_is_the_store(sample_store: FeatureStore) -> None:
+    data = Dataset(sample_store)
+    assert data.label_names == sample_store.label_names
+    embeddings = sample_store.embeddings()[:]
+    for name in SPLITS:
+        rows = sample_store.rows(name)
+        split = data.splits[name]
+        np.testing.assert_array_equal(split.rows, rows)
+        np.testing.assert_array_equal(split.X, embeddings[rows])
+        np.testing.assert_array_equal(split.y, sample_store.labels[rows])
+        np.testing.assert_array_equal(split.strength, sample_store.label_strength[rows])
+
+
+def test_groups_join_labels_and_their_votes(sample_store: FeatureStore) -> None:
+    data = Dataset(sample_store, {"low": ("sadness", "fear"), "high": ("excitement",)})
+    train = data.splits["train"]
+    ids = [sample_store.label_names.index(name) for name in ("sadness", "fear", "excitement")]
+    labels = sample_store.labels[train.rows]
+    assert set(labels) == set(ids)
+    assert len(train.rows) == np.isin(sample_store.labels[sample_store.rows("train")], ids).sum()
+    np.testing.assert_array_equal(train.y, (labels == ids[2]).astype(int))
+    strength = sample_store.label_strength[train.rows]
+    np.testing.assert_allclose(train.strength[:, 0], strength[:, ids[:2]].sum(axis=1))
+    np.testing.assert_allclose(train.strength[:, 1], strength[:, ids[2]])
+
+
+def test_groups_are_described(sample_store: FeatureStore) -> None:
+    said = Dataset(sample_store, parse_groups(("polarity",))).describe()
+    assert said["label_names"] == ["positive", "negative"]
+    assert said["rows"]["train"] == len(sample_store.rows("train"))
+    assert said["majority"]["test"] == 0.5
+    assert said["majority"]["total"] == 16
+
+
+def test_polarity_has_all_eight_emotions_once(sample_store: FeatureStore) -> None:
+    labels = [label for group in NAMED_GROUPS["polarity"].values() for label in group]
+    assert sorted(labels) == sorted(sample_store.label_names)
+
+
+def test_groups_are_read_from_texts() -> None:
+    found = parse_groups(("calm=awe, contentment", "tense = fear"))
+    assert found == {"calm": ("awe", "contentment"), "tense": ("fear",)}
+    assert parse_groups(()) == {}
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (("mood",), "--group mood: give NAME=LABEL,LABEL or one of polarity"),
+        (("=awe", "b=fear"), "--group =awe: give NAME=LABEL"),
+        (("a=", "b=fear"), "--group a=: give NAME=LABEL"),
+        (("a=awe", "a=fear"), "'a' comes twice"),
+        (("a=awe,fear", "b=fear"), "'fear' is in two groups"),
+        (("a=awe,fear",), "one group alone"),
+    ],
+)
+def test_groups_that_make_no_sense_are_refused(texts: tuple[str, ...], message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        parse_groups(texts)
+
+
+def test_an_unknown_label_is_refused_with_those_there_are(sample_store: FeatureStore) -> None:
+    with pytest.raises(BenchError, match="no label 'joy'; it has amusement, anger"):
+        Dataset(sample_store, {"a": ("joy",), "b": ("fear",)})
