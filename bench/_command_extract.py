@@ -62,8 +62,8 @@ Another backbone, beside the one that is there:
 @click.option(
     "--mirror",
     is_flag=True,
-    help="Average each embedding with its mirror image's: about a point more accuracy, twice the "
-    "time.",
+    help="Average each embedding with its mirror image's: about a point more accuracy, twice "
+    "the time.",
 )
 @click.option(
     "--split",

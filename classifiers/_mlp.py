@@ -179,6 +179,7 @@ class MLP(EmbeddingClassifier):
         import tensorflow as tf
 
         features, labels = tf.constant(X), tf.constant(targets)
+        answers = tf.constant(targets.argmax(axis=1), tf.int32)
         batch, rows = self.batch_size, len(X)
         steps = -(-rows // batch)
         moments = [(tf.Variable(0 * v), tf.Variable(0 * v)) for v in layers]
@@ -202,10 +203,11 @@ class MLP(EmbeddingClassifier):
                 done = (epoch - 1) * steps + step
                 seed = tf.stack([self.random_state, 2 * done])
                 with tf.GradientTape() as tape:
-                    x = drop(tf.nn.relu(x @ layers[0] + layers[1]), seed)  # (batch, first)
-                    x = drop(tf.nn.relu(x @ layers[2] + layers[3]), seed + 1)  # (batch, second)
-                    logits = x @ layers[4] + layers[5]  # (batch, classes)
-                    losses = tf.nn.softmax_cross_entropy_with_logits(y, logits)
+                    x = drop(tf.nn.relu(_linear(x, layers[:2])), seed)  # (batch, first)
+                    x = drop(tf.nn.relu(_linear(x, layers[2:4])), seed + 1)  # (batch, second)
+                    logits = _linear(x, layers[4:])  # (batch, classes)
+                    # The bare kernel: its wrapper checks and reshapes in each step.
+                    losses, _ = tf.raw_ops.SoftmaxCrossEntropyWithLogits(features=logits, labels=y)
                     loss = tf.reduce_mean(losses)
                 gradients = tape.gradient(loss, layers)
                 t = tf.cast(done, tf.float32)
@@ -220,7 +222,7 @@ class MLP(EmbeddingClassifier):
                     for mean, layer in zip(average, layers, strict=True):
                         mean.assign(old * mean + (1 - old) * layer)
                 loss_sum += tf.reduce_sum(losses)
-                right = tf.argmax(logits, axis=1) == tf.argmax(y, axis=1)
+                right = tf.math.in_top_k(tf.gather(answers, chosen), logits, 1)
                 hits += tf.reduce_sum(tf.cast(right, tf.float32))
             return loss_sum / rows, hits / rows, rate_at(tf.cast(epoch * steps, tf.float32))
 
@@ -234,17 +236,26 @@ class MLP(EmbeddingClassifier):
         return softmax(x @ self.coefs_[-1] + self.intercepts_[-1])
 
 
+def _linear(x: Any, layer: list[Any]) -> Any:
+    """Return x W + b in the form that TensorFlow turns into one kernel."""
+    import tensorflow as tf
+
+    weights, bias = layer
+    return tf.nn.bias_add(tf.matmul(x, weights), bias)
+
+
 def _adam(layers: list[Any], moments: list[Any], gradients: list[Any], rate: Any, t: Any) -> None:
     """Update all layers by Adam's rule (step ``t``, from 1), in one fused kernel each."""
     import tensorflow as tf
 
+    power_1, power_2 = BETA_1**t, BETA_2**t
     for layer, (m, v), gradient in zip(layers, moments, gradients, strict=True):
         tf.raw_ops.ResourceApplyAdam(
             var=layer.handle,
             m=m.handle,
             v=v.handle,
-            beta1_power=BETA_1**t,
-            beta2_power=BETA_2**t,
+            beta1_power=power_1,
+            beta2_power=power_2,
             lr=rate,
             beta1=BETA_1,
             beta2=BETA_2,
@@ -261,9 +272,9 @@ def _compile_evaluation(layers: list[Any], X: Array, codes: Array) -> Callable[[
 
     @tf.function  # type: ignore[untyped-decorator]
     def evaluate() -> Any:
-        x = tf.nn.relu(features @ layers[0] + layers[1])
-        x = tf.nn.relu(x @ layers[2] + layers[3])
-        logits = x @ layers[4] + layers[5]
+        x = tf.nn.relu(_linear(features, layers[:2]))
+        x = tf.nn.relu(_linear(x, layers[2:4]))
+        logits = _linear(x, layers[4:])
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
         hits = tf.cast(tf.argmax(logits, axis=1) == targets, tf.float32)
         return tf.reduce_mean(losses), tf.reduce_mean(hits)

@@ -179,6 +179,35 @@ def test_running_nothing_or_all_and_one_is_wrong_usage(bench: Bench) -> None:
         assert "either --all or the models" in assert_usage(bench("run", *arguments))
 
 
+def test_running_as_told_is_a_row_that_says_so(bench: Bench, sample_store: FeatureStore) -> None:
+    options = ("--store", sample_store.path, "--group", "polarity", "--soft-labels")
+    result = bench("run", "linear-probe", "pca-svm", *options, "--class-weight", "balanced")
+    assert result.exit_code == 0
+    assert "pca-svm: skipped, it can't learn from soft labels" in result.stdout
+    assert "positive: amusement, awe, contentment, excitement" in result.stdout
+    assert "default+soft-labels+balanced" in result.stdout
+    other = bench("run", "linear-probe", "--store", sample_store.path)
+    assert "holds results with other groups of labels" in assert_one_line(other)
+
+
+def test_the_report_preset_is_run_beside_the_default(
+    bench: Bench, sample_store: FeatureStore
+) -> None:
+    for preset in ("default", "report"):
+        result = bench("run", "pca-svm", "--store", sample_store.path, "--preset", preset)
+        assert result.exit_code == 0
+    lines = [line for line in result.stdout.splitlines() if line.startswith("PCA + SVM")]
+    assert [line.split()[3] for line in lines] == ["default", "report"]
+
+
+@pytest.mark.parametrize("group", ["mood", "a=joy"])
+def test_a_group_that_makes_no_sense_is_one_line(
+    bench: Bench, sample_store: FeatureStore, group: str
+) -> None:
+    arguments = ("--store", sample_store.path, "--group", group, "--group", "b=fear")
+    assert "--group" in assert_one_line(bench("run", "mlp", *arguments))
+
+
 def test_an_unknown_model_is_one_line(bench: Bench) -> None:
     text = assert_one_line(bench("run", "vgg"))
     assert "no model is called 'vgg'; there are mlp, pca-svm, " in text

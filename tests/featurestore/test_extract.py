@@ -128,6 +128,24 @@ class TestContents:
         np.testing.assert_array_equal(store.embeddings()[:], expected)
         assert store.attributes["backbones"]["mobilenet"]["embed_from"] == "thumbnail"
 
+    def test_mirrored_embeddings_are_means_and_are_noted(
+        self, photo_folder: Path, tmp_path: Path, settings: ExtractSettings
+    ) -> None:
+        source = read_source(str(photo_folder))
+        plain = extract(source, tmp_path / "plain", settings)
+        store = extract(source, tmp_path / "mirrored", replace(settings, mirror=True))
+        about = store.attributes["backbones"]["mobilenet"]
+        assert about["mirror"] is True
+        assert "mirrored" in about["preprocessing"]
+        assert "mirror" not in plain.attributes["backbones"]["mobilenet"]
+        cosines = [
+            float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+            for a, b in zip(store.embeddings()[:], plain.embeddings()[:], strict=True)
+        ]
+        assert 0.5 < min(cosines) < max(cosines) < 0.99999
+        with pytest.raises(StoreMismatchError, match="made with preprocessing"):
+            extract(source, tmp_path / "mirrored", settings)
+
     def test_embed_size_is_what_the_backbone_sees(
         self, tmp_path: Path, settings: ExtractSettings, jpeg: Callable[..., bytes]
     ) -> None:
