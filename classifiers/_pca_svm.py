@@ -2,8 +2,8 @@
 
 You et al. 2016's first baseline, "ImageNet-CNN", is a linear one-against-rest SVM on the principal
 components of frozen features: the preset "report". The default has an RBF kernel and least-squares
-loss. On 8,890 photographs that is half a point (224 px) and a point (160 px) better than libsvm's
-hinge loss, and its cost grows with the rows where libsvm's grows with their square.
+loss. On 8,890 photographs that is as good on test as libsvm's hinge loss at 224 px and a point better
+at 160 px, and its cost grows with the rows where libsvm's grows with their square.
 """
 
 from typing import Any, ClassVar
@@ -39,8 +39,8 @@ class PCASVM(EmbeddingClassifier):
         machines have squared hinge loss, and are liblinear's.
     landmarks : int
         Training rows, drawn at random, at which the RBF machine's kernel is placed; all rows where
-        there are no more. 6,144 is as good as all of 8,890 photographs; 4,096 is half a point
-        worse.
+        there are no more. 6,144 is as good as all of 8,890 photographs; 4,096 is up to a
+        point worse.
     standardize : bool
         Square roots of features that are never negative, centred and divided by one number.
     random_state : int
