@@ -34,7 +34,8 @@ class MLP(EmbeddingClassifier):
     ----------
     hidden : (int, int)
         Widths of the hidden layers. 1024 and 512: as wide as the embedding, and half of it; half of
-        both is up to a point worse on 8,890 photographs. The report's course tutorial has 25 and 12.
+        both is up to a point worse on 8,890 photographs. The report's course tutorial has 25 and
+        12.
     standardize : bool
         Square roots of features that are never negative, centred and divided by one number.
     dropout : float

@@ -2,8 +2,8 @@
 
 You et al. 2016's first baseline, "ImageNet-CNN", is a linear one-against-rest SVM on the principal
 components of frozen features: the preset "report". The default has an RBF kernel and least-squares
-loss. On 8,890 photographs that is as good on test as libsvm's hinge loss at 224 px and a point better
-at 160 px, and its cost grows with the rows where libsvm's grows with their square.
+loss. On 8,890 photographs that is as good on test as libsvm's hinge loss at 224 px and a point
+better at 160 px, and its cost grows with the rows where libsvm's grows with their square.
 """
 
 from typing import Any, ClassVar

@@ -10,7 +10,8 @@ class Scaling:
 
     Averages of a ReLU's output are skewed: many values near zero, a few large ones. Their square
     root is more even, and distances between roots (Hellinger's) suit them: on photographs a gain of
-    0.2 to 1.3 points of test accuracy, though not in every case on dev. Features with negative values have no such skew and stay.
+    0.2 to 1.3 points of test accuracy, though not in every case on dev. Features with negative
+    values have no such skew and stay.
 
     All features are divided by one number, the spread of all of them together. Those that hardly
     vary say little, and dividing each by its own spread would make them as loud as the rest.
