@@ -4,6 +4,7 @@ You et al. 2016 (arXiv 1605.02677) give correct and total; the report gives whol
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -37,3 +38,8 @@ BASELINES = (
     Baseline("32 px embedding, 3-layer net", "report", 0.46, 0.20, 0.18),
 )
 REPORT = '"Is a Picture Worth 1,000 Words?" (Kowalski, Jacobson, Rtabi; Stanford)'
+
+
+def comparable(store: dict[str, Any]) -> bool:
+    """Return whether results on a store, as described there, are of FI and its eight labels."""
+    return bool(store["is_fi"]) and not store["groups"]

@@ -6,7 +6,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
-from bench._baselines import BASELINES
+from bench._baselines import BASELINES, comparable
 from bench._models import MODELS
 from bench._results import Results
 
@@ -44,8 +44,9 @@ def draw_accuracy(results: Results) -> str:
         axes.set_xlim(0, 100)
         axes.set_xlabel("test accuracy in %; | train, o dev, dotted line: chance")
         synthetic = " (synthetic images)" if store["synthetic"] else ""
-        same = store["is_fi"] and not store["groups"]
-        hatched = "other splits of FI" if same else "eight labels of FI, not comparable"
+        hatched = (
+            "other splits of FI" if comparable(store) else "eight labels of FI, not comparable"
+        )
         figure.suptitle(f"{store['title']}{synthetic}; hatched: {hatched}", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         text = io.StringIO()

@@ -148,10 +148,11 @@ class Dataset:
         counts = {s: np.bincount(self.labels(s), minlength=len(names)) for s in SPLITS}
         train = counts["train"]
         majority = int(train.argmax()) if train.any() else None
-        shares: dict[str, Any] = {
-            split: float(count[majority] / count.sum()) if count.any() else None
+        shares = {
+            split: float(count[majority] / count.sum())
+            if majority is not None and count.any()
+            else None
             for split, count in counts.items()
-            if majority is not None
         }
         return {
             "title": source["title"],
@@ -165,7 +166,6 @@ class Dataset:
             "rows": {split: int(count.sum()) for split, count in counts.items()},
             "majority": {
                 "label": None if majority is None else names[majority],
-                **dict.fromkeys(SPLITS),
                 **shares,
                 "correct": 0 if majority is None else int(counts["test"][majority]),
                 "total": int(counts["test"].sum()),

@@ -29,10 +29,10 @@ class ModelEntry:
     builder: str
     libraries: tuple[str, ...]
 
-    def build(self, seed: int, preset: str = "default", **changed: Any) -> Any:
-        """Return the model, unfitted, with a preset's settings but for those that are changed."""
+    def build(self, seed: int, preset: str) -> Any:
+        """Return the model, unfitted, with a preset's settings."""
         builder = getattr(importlib.import_module(self.module), self.builder)
-        return builder(**builder.presets[preset] | changed, random_state=seed)
+        return builder(**builder.presets[preset], random_state=seed)
 
 
 MODELS = {

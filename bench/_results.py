@@ -22,6 +22,7 @@ import filelock
 
 from bench._dataset import Dataset
 from bench._errors import BenchError
+from featurestore._files import write_durably
 
 FORMAT_VERSION = 2
 CSV_COLUMNS = (
@@ -150,10 +151,10 @@ class ResultsFolder:
     ) -> None:
         self._lock.release()
 
-    def find(self, fingerprint: str) -> RunResult | None:
-        """Return an earlier run that ended well with the same fingerprint, or None."""
+    def find(self, about: dict[str, Any]) -> RunResult | None:
+        """Return an earlier run that ended well with the same fields and fingerprint, or None."""
         try:
-            (path,) = (self._path / "runs").glob(f"*-{fingerprint[:16]}.json")
+            path = self.model_path(about).with_suffix(".json")
             return RunResult(**json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
@@ -168,8 +169,9 @@ class ResultsFolder:
     def add(self, run: RunResult) -> None:
         """Keep a run, in place of an earlier one of the same model, variant and seed."""
         if run.status == "ok":
-            path = self.model_path(asdict(run)).with_suffix(".json")
-            _write(path, json.dumps(asdict(run), indent=1))
+            fields = asdict(run)
+            path = self.model_path(fields).with_suffix(".json")
+            _write(path, json.dumps(fields, indent=1))
         kept = [r for r in self.results.runs if r.key != run.key]
         self.results.runs[:] = [*kept, run]
         self._write_tables()
@@ -218,6 +220,4 @@ class ResultsFolder:
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)
+    write_durably(path, text.encode())

@@ -1,6 +1,5 @@
 """Training models on a store, one after the other."""
 
-import hashlib
 import json
 import time
 import warnings
@@ -16,6 +15,7 @@ from bench._models import ModelEntry
 from bench._progress import fit_progress
 from bench._results import ResultsFolder, RunResult
 from featurestore import SPLITS
+from featurestore._files import sha256_json
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ def run_models(
         if options.class_weight and not reason:
             model.set_params(class_weight=options.class_weight)
         about = _describe(entry, model, options, data)
-        result = folder.find(about["fingerprint"])
         if reason:
             result = RunResult(**about, **_NOTHING | {"status": "skipped", "reason": reason})
             say(f"{entry.name}: skipped, {reason}")
-        elif result is not None:
+        elif earlier := folder.find(about):
+            result = earlier
             say(f"{entry.name}: kept from an earlier run")
         else:
             say(f"{entry.name}: training on {len(data.rows('train')):,} images ...")
@@ -113,8 +113,7 @@ def _describe(entry: ModelEntry, model: Any, options: RunOptions, data: Dataset)
         "versions": {name: version(name) for name in ("emotion-bench", *entry.libraries)},
         "store_fingerprint": data.store.fingerprint,
     }
-    text = json.dumps(about, sort_keys=True)
-    return about | {"fingerprint": hashlib.sha256(text.encode()).hexdigest()}
+    return about | {"fingerprint": sha256_json(about)}
 
 
 def _run(
@@ -152,5 +151,5 @@ def _run(
             "status": "failed",
             "reason": f"{type(error).__name__}: {text}"[:300],
         }
-    curves = {name: getattr(model, f"{name}_", None) for name in ("history", "search")}
-    return RunResult(**about, **outcome, **{name: value for name, value in curves.items() if value})
+    history, search = getattr(model, "history_", {}), getattr(model, "search_", [])
+    return RunResult(**about, **outcome, history=history, search=search)

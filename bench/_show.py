@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 from tabulate import tabulate
 
 from bench._advice import advise
-from bench._baselines import BASELINES, Baseline
+from bench._baselines import BASELINES, Baseline, comparable
 from bench._models import MODELS
 from bench._results import Results
 from featurestore import SPLITS, FeatureStore
@@ -135,9 +135,10 @@ def interval(correct: int | None, total: int | None) -> str:
 
 
 def _baseline_row(baseline: Baseline, store: dict[str, Any]) -> list[str]:
-    note = "FI; other images and splits" if store["is_fi"] else "not comparable: measured on FI"
-    if store["groups"]:
-        note = "not comparable: eight labels of FI"
+    note = "FI; other images and splits"
+    if not comparable(store):
+        what = "eight labels of FI" if store["groups"] else "measured on FI"
+        note = f"not comparable: {what}"
     return [
         f"{baseline.origin}: {baseline.title}",
         *("", ""),

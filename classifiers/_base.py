@@ -171,9 +171,11 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from classifiers._saved import write
 
         check_is_fitted(self)
-        state = {name: getattr(self, name) for name in ("classes_", "n_features_in_")}
-        state |= {name: getattr(self, name) for name in self._learned}
-        write(Path(path), self, state, fingerprint, list(label_names))
+        write(Path(path), self, fingerprint, list(label_names))
+
+    def saved_names(self) -> tuple[str, ...]:
+        """Return the names of the attributes that a saved model consists of."""
+        return ("classes_", "n_features_in_", *self._learned)
 
     def _fit(self, data: TrainingSet) -> None:
         """Learn into attributes, among them ``_learned``; ``classes_`` is there."""
@@ -199,6 +201,7 @@ def _checked(soft_labels: Array, rows: int, classes: Array) -> Array:
     totals = soft.sum(axis=1, keepdims=True)
     if not totals.all():
         raise ValueError("soft_labels has a row without any label")
-    if not soft.any(axis=0).all():
-        raise ValueError(f"soft_labels never has {classes[~soft.any(axis=0)][0]}, which y has")
+    missing = classes[~soft.any(axis=0)]
+    if len(missing):
+        raise ValueError(f"soft_labels never has {missing[0]}, which y has")
     return np.asarray(soft / totals)

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from classifiers._base import Array, ClassWeight, EmbeddingClassifier, TrainingSet, softmax
-from classifiers._scaling import Scaling
+from classifiers._base import Array, ClassWeight, TrainingSet, softmax
+from classifiers._scaling import ScaledClassifier
 
 
-class LinearProbe(EmbeddingClassifier):
+class LinearProbe(ScaledClassifier):
     """Logistic regression with an L2 penalty whose strength is chosen on the development set.
 
     The preset "report" is what is usually reported: features as they are, scikit-learn's own
@@ -50,7 +50,7 @@ class LinearProbe(EmbeddingClassifier):
         "report": {"C": 1.0, "grid": (), "standardize": False, "max_iter": 1000},
     }
     takes_soft_labels: ClassVar[bool] = True
-    _learned: ClassVar[tuple[str, ...]] = ("coef_", "intercept_", "root_", "mean_", "scale_")
+    _learned: ClassVar[tuple[str, ...]] = (*ScaledClassifier._scaling_state, "coef_", "intercept_")
 
     def __init__(
         self,
@@ -69,8 +69,7 @@ class LinearProbe(EmbeddingClassifier):
         self.random_state = random_state
 
     def _fit(self, data: TrainingSet) -> None:
-        scaling = Scaling.learn(data.X, self.standardize)
-        self.root_, self.mean_, self.scale_ = scaling.root, scaling.mean, scaling.scale
+        scaling = self._learn_scaling(data.X)
         # scikit-learn takes no soft labels. A row with two, each with its share as its weight, has
         # the same loss.
         targets = data.targets(self.class_weight, self.classes_)
@@ -99,8 +98,7 @@ class LinearProbe(EmbeddingClassifier):
         data.progress(len(strengths), len(strengths), f"C {self.C_:g}")
 
     def _predict_proba(self, X: Array) -> Array:
-        scaled = Scaling(self.root_, self.mean_, self.scale_)(X)
-        return softmax(scaled @ self.coef_.T + self.intercept_)
+        return softmax(self._scaled(X) @ self.coef_.T + self.intercept_)
 
 
 def _per_class(model: LogisticRegression) -> tuple[Array, Array]:

@@ -14,14 +14,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from classifiers._base import Array, ClassWeight, EmbeddingClassifier, TrainingSet, softmax
-from classifiers._scaling import Scaling
+from classifiers._base import Array, ClassWeight, TrainingSet, softmax
+from classifiers._scaling import ScaledClassifier
 
 # Adam's own constants, as its authors give them.
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 
 
-class MLP(EmbeddingClassifier):
+class MLP(ScaledClassifier):
     """Linear-ReLU-Linear-ReLU-Linear-Softmax, trained with Adam on the cross-entropy.
 
     With a development set and ``patience`` the epoch with the best accuracy there is kept (of
@@ -91,7 +91,11 @@ class MLP(EmbeddingClassifier):
         },
     }
     takes_soft_labels: ClassVar[bool] = True
-    _learned: ClassVar[tuple[str, ...]] = ("coefs_", "intercepts_", "root_", "mean_", "scale_")
+    _learned: ClassVar[tuple[str, ...]] = (
+        *ScaledClassifier._scaling_state,
+        "coefs_",
+        "intercepts_",
+    )
 
     def __init__(
         self,
@@ -127,8 +131,7 @@ class MLP(EmbeddingClassifier):
         if self.schedule not in ("cosine", "constant"):
             raise ValueError(f"schedule is {self.schedule!r}; it can be 'cosine' or 'constant'")
         tf = load_tensorflow()
-        scaling = Scaling.learn(data.X, self.standardize)
-        self.root_, self.mean_, self.scale_ = scaling.root, scaling.mean, scaling.scale
+        scaling = self._learn_scaling(data.X)
         rng = np.random.default_rng(self.random_state)
         layers = [tf.Variable(values) for values in self._initial(rng)]
         average = [tf.Variable(values) for values in layers] if self.averaging else layers
@@ -140,7 +143,7 @@ class MLP(EmbeddingClassifier):
 
         self.history_: dict[str, list[float]] = {}
         names = ("loss", "accuracy", "learning_rate")
-        chooses = evaluate is not None and self.patience is not None
+        patience = self.patience if evaluate else None
         best_measure, best_epoch, best = (-1.0, 0.0), 0, average
         for epoch in range(1, self.epochs + 1):
             order = tf.constant(rng.permutation(len(data.X)))
@@ -152,13 +155,13 @@ class MLP(EmbeddingClassifier):
             accuracy = self.history_["dev_accuracy" if evaluate else "accuracy"][-1]
             kind = "dev" if evaluate else "train"
             data.progress(epoch, self.epochs, f"{kind} accuracy {100 * accuracy:.1f} %")
-            if not chooses:
+            if patience is None:
                 continue
             measure = accuracy, -self.history_["dev_loss"][-1]
             if measure > best_measure:
                 best_measure, best_epoch = measure, epoch
                 best = [tf.identity(values) for values in average]
-            elif epoch - best_epoch >= (self.patience or 0):
+            elif epoch - best_epoch >= patience:
                 break
         self.n_iter_ = epoch
         arrays = [values.numpy() for values in best]
@@ -231,7 +234,7 @@ class MLP(EmbeddingClassifier):
         return lambda order, epoch: train_epoch(order, tf.constant(epoch))
 
     def _predict_proba(self, X: Array) -> Array:
-        x = Scaling(self.root_, self.mean_, self.scale_)(X)
+        x = self._scaled(X)
         for weights, bias in zip(self.coefs_[:-1], self.intercepts_[:-1], strict=True):
             x = np.maximum(x @ weights + bias, 0)
         return softmax(x @ self.coefs_[-1] + self.intercepts_[-1])

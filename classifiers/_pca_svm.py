@@ -13,12 +13,12 @@ from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
 from sklearn.svm import LinearSVC
 
-from classifiers._base import Array, EmbeddingClassifier, TrainingSet, softmax
+from classifiers._base import Array, TrainingSet, softmax
 from classifiers._kernel import LeastSquaresSVM, blocks, rbf
-from classifiers._scaling import Scaling
+from classifiers._scaling import ScaledClassifier
 
 
-class PCASVM(EmbeddingClassifier):
+class PCASVM(ScaledClassifier):
     """Principal components, then one-against-rest support vector machines.
 
     Probabilities are the softmax of the scores, sharpened by one number that is chosen on the
@@ -65,8 +65,8 @@ class PCASVM(EmbeddingClassifier):
         "report": {"components": (256,), "C": (1.0,), "kernel": "linear", "standardize": False},
     }
     _learned: ClassVar[tuple[str, ...]] = (
-        *("root_", "mean_", "scale_", "center_", "components_"),
-        *("landmarks_", "gamma_", "weights_", "bias_", "sharpness_"),
+        *ScaledClassifier._scaling_state,
+        *("center_", "components_", "landmarks_", "gamma_", "weights_", "bias_", "sharpness_"),
     )
 
     def __init__(
@@ -88,8 +88,7 @@ class PCASVM(EmbeddingClassifier):
     def _fit(self, data: TrainingSet) -> None:
         if self.kernel not in ("rbf", "linear"):
             raise ValueError(f"kernel is {self.kernel!r}; it can be 'rbf' or 'linear'")
-        scaling = Scaling.learn(data.X, self.standardize)
-        self.root_, self.mean_, self.scale_ = scaling.root, scaling.mean, scaling.scale
+        scaling = self._learn_scaling(data.X)
         X = scaling(data.X)
         limit = min(X.shape[1], len(X))
         sizes = list(dict.fromkeys(min(size, limit) for size in self.components))
@@ -103,44 +102,34 @@ class PCASVM(EmbeddingClassifier):
         self.center_ = pca.mean_.astype(np.float32)
         basis = np.ascontiguousarray(pca.components_.T, np.float32)
         Z = (X - self.center_) @ basis  # (n, most components)
-        Z_dev = (scaling(data.dev[0]) - self.center_) @ basis if data.dev else None
+        Z_dev = (scaling(data.dev[0]) - self.center_) @ basis if data.dev else Z[:0]
 
         self.search_: list[dict[str, float]] = []
         trials = len(sizes) + len(costs) - 1
         # Half a standard error of an accuracy of one half; of others it is less.
-        margin = 0.25 / np.sqrt(len(Z_dev)) if Z_dev is not None else 0.0
-        best = -1.0
-
-        def attempt(machine: _Machine, C: float) -> None:
-            nonlocal best
-            data.progress(len(self.search_), trials, f"{machine.size} components, C {C:g}")
-            weights, bias = machine.solve(C)
-            accuracy = 0.0
-            if data.dev and Z_dev is not None:
-                scores = machine.scores(Z_dev[:, : machine.size], weights, bias)
-                accuracy = float((scores.argmax(axis=1) == data.dev[1]).mean())
-            self.search_.append({"components": machine.size, "C": C, "dev_accuracy": accuracy})
-            if best < 0 or accuracy > best + margin:
-                best, self.C_ = accuracy, C
-                self.weights_, self.bias_ = weights, bias
-                self.landmarks_, self.gamma_ = machine.landmarks, machine.gamma
-
-        machine = self._machine(Z[:, : sizes[0]], data.codes)
-        for C in costs:
-            attempt(machine, C)
-        size, C = sizes[0], self.C_
-        for other in sizes[1:]:
-            del machine  # its matrices are large
-            machine = self._machine(Z[:, :other], data.codes)
-            before = best
-            attempt(machine, C)
-            size = other if best > before else size
+        margin = 0.25 / np.sqrt(len(Z_dev)) if data.dev else 0.0
+        best, self.C_ = -1.0, costs[0]
+        machine: _Machine | None
+        for size in sizes:
+            machine = None  # its matrices are large: they go before the next one's come
+            machine = self._machine(Z[:, :size], data.codes)
+            for C in costs if size == sizes[0] else (self.C_,):
+                data.progress(len(self.search_), trials, f"{size} components, C {C:g}")
+                weights, bias = machine.solve(C)
+                accuracy = 0.0
+                if data.dev:
+                    scores = machine.scores(Z_dev[:, :size], weights, bias)
+                    accuracy = float((scores.argmax(axis=1) == data.dev[1]).mean())
+                    self.search_.append({"components": size, "C": C, "dev_accuracy": accuracy})
+                if best < 0 or accuracy > best + margin:
+                    best, self.C_ = accuracy, C
+                    self.weights_, self.bias_ = weights, bias
+                    self.landmarks_, self.gamma_ = machine.landmarks, machine.gamma
+                    self.components_ = basis[:, :size]
         data.progress(trials, trials, "done")
-        self.components_ = np.ascontiguousarray(basis[:, :size])
+        self.components_ = np.ascontiguousarray(self.components_)
         self.sharpness_ = 1.0
-        if data.dev is None:
-            self.search_ = []
-        else:
+        if data.dev:
             self.sharpness_ = _sharpness(self._scores(data.dev[0]), data.dev[1])
 
     def _machine(self, Z: Array, codes: Array) -> "_Machine":
@@ -149,8 +138,7 @@ class PCASVM(EmbeddingClassifier):
 
     def _scores(self, X: Array) -> Array:
         """Return scores (n, classes) of float32 X (n, features)."""
-        scaling = Scaling(self.root_, self.mean_, self.scale_)
-        Z = (scaling(X) - self.center_) @ self.components_
+        Z = (self._scaled(X) - self.center_) @ self.components_
         return _scores(Z, self.landmarks_, self.gamma_, self.weights_, self.bias_)
 
     def _predict_proba(self, X: Array) -> Array:

@@ -1,5 +1,6 @@
 """Saved models: one ``.npz`` file of plain arrays and a JSON text, never a pickle."""
 
+import io
 import json
 import zipfile
 from collections.abc import Sequence
@@ -20,11 +21,12 @@ class SavedModelError(ValueError):
 def write(
     path: Path,
     model: EmbeddingClassifier,
-    state: dict[str, Any],
     fingerprint: str,
     label_names: list[str],
 ) -> None:
-    """Write a model's parameters and state, aside and then renamed."""
+    """Write a model's parameters and what it learned; the file is there whole or not at all."""
+    from featurestore._files import write_durably
+
     about = {
         "format_version": FORMAT_VERSION,
         "class": type(model).__name__,
@@ -34,7 +36,8 @@ def write(
         "lists": {},
     }
     arrays: dict[str, Any] = {}
-    for name, value in state.items():
+    for name in model.saved_names():
+        value = getattr(model, name)
         if isinstance(value, list):
             about["lists"][name] = len(value)
             arrays |= {f"{name}.{i}": item for i, item in enumerate(value)}
@@ -42,10 +45,9 @@ def write(
             array = np.asarray(value)
             # Labels that are Python objects can only be told apart as text.
             arrays[name] = array.astype(str) if array.dtype == object else array
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
-        np.savez(file, about=np.array(json.dumps(about)), **arrays)
-    partial.replace(path)
+    buffer = io.BytesIO()
+    np.savez(buffer, about=np.array(json.dumps(about)), **arrays)
+    write_durably(path, buffer.getvalue())
 
 
 def load_model(
@@ -78,22 +80,20 @@ def load_model(
         about = json.loads(str(arrays.pop("about")))
         version = about["format_version"]
         if version > FORMAT_VERSION:
-            raise SavedModelError(f"{path}: format version {version}; this program reads up to 1")
+            raise SavedModelError(
+                f"{path}: format version {version}; this program reads up to {FORMAT_VERSION}"
+            )
         if about["class"] not in classifiers.__all__:
             raise SavedModelError(f"{path}: holds a {about['class']}, which is no model here")
         model: EmbeddingClassifier = getattr(classifiers, about["class"])(**about["settings"])
-        names = {key: about["lists"].get(key) for key in ("classes_", "n_features_in_")}
-        names |= {key: about["lists"].get(key) for key in model._learned}
-        for name, count in names.items():
-            value = arrays[name] if count is None else [arrays[f"{name}.{i}"] for i in range(count)]
-            setattr(
-                model,
-                name,
-                value.item() if isinstance(value, np.ndarray) and not value.ndim else value,
-            )
-    except SavedModelError:
-        raise
-    except FileNotFoundError:
+        for name in model.saved_names():
+            value: Any
+            if name in about["lists"]:
+                value = [arrays[f"{name}.{i}"] for i in range(about["lists"][name])]
+            else:
+                value = arrays[name] if arrays[name].ndim else arrays[name].item()
+            setattr(model, name, value)
+    except (SavedModelError, FileNotFoundError):
         raise
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise SavedModelError(f"{path}: holds no model that can be read ({error})") from None

@@ -1,8 +1,10 @@
 """Embeddings made even, before anything is learned from them."""
 
+from typing import ClassVar
+
 import numpy as np
 
-from classifiers._base import Array
+from classifiers._base import Array, EmbeddingClassifier
 
 
 class Scaling:
@@ -42,3 +44,26 @@ class Scaling:
         # A new image's feature may be negative where none was in training.
         X = np.sqrt(np.maximum(X, 0)) if self.root else X
         return np.asarray((X - self.mean) / self.scale, np.float32)
+
+
+class ScaledClassifier(EmbeddingClassifier):
+    """A classifier that learns a scaling from its training set, and keeps it as plain attributes.
+
+    A subclass has the parameter ``standardize``, and ``_learned`` begins with ``_scaling_state``.
+    """
+
+    standardize: bool
+    root_: bool
+    mean_: Array
+    scale_: np.float32
+    _scaling_state: ClassVar[tuple[str, ...]] = ("root_", "mean_", "scale_")
+
+    def _learn_scaling(self, X: Array) -> Scaling:
+        """Learn from float32 X (n, features) and return the scaling."""
+        scaling = Scaling.learn(X, self.standardize)
+        self.root_, self.mean_, self.scale_ = scaling.root, scaling.mean, scaling.scale
+        return scaling
+
+    def _scaled(self, X: Array) -> Array:
+        """Return float32 X (n, features), scaled as learned."""
+        return Scaling(self.root_, self.mean_, self.scale_)(X)

@@ -63,8 +63,10 @@ def test_runs_are_there_when_the_folder_is_opened_again(
         folder.add(result("mlp", history={"loss": [1.0, 0.5]}))
     with ResultsFolder(tmp_path, Dataset(sample_store)) as folder:
         assert folder.results.runs == [result("mlp", history={"loss": [1.0, 0.5]})]
-        assert folder.find("mlp0") == folder.results.runs[0]
-        assert folder.find("other") is None
+        about = dataclasses.asdict(result("mlp", 0))
+        assert folder.find(about) == folder.results.runs[0]
+        assert folder.find(about | {"fingerprint": "other"}) is None
+        assert folder.find(about | {"seed": 1}) is None
 
 
 def test_tables_are_replaced_whole(sample_store: FeatureStore, tmp_path: Path) -> None:

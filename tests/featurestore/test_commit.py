@@ -1,6 +1,7 @@
 """Committing: all files of a change get into a store, or none."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,21 @@ from featurestore.errors import StoreUnfinishedError
 
 class Killed(BaseException):
     """Stands for the end of the process."""
+
+
+def killed_after(moved: int) -> Callable[[Path, Path], Path]:
+    """Return a ``Path.replace`` that ends the process once so many files are in the store."""
+    move, count = Path.replace, 0
+
+    def replace(path: Path, target: Path) -> Path:
+        nonlocal count
+        if "next" in path.parts and "next" not in target.parts:
+            count += 1
+            if count > moved:
+                raise Killed
+        return move(path, target)
+
+    return replace
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -29,17 +45,8 @@ def test_a_commit_that_was_cut_short_is_ended_by_the_next_start(
     moved: int,
 ) -> None:
     store = tmp_path / "s"
-    move, count = Path.replace, 0
-
-    def killed_after(path: Path, target: Path) -> Path:
-        nonlocal count
-        if "next" in path.parts and "next" not in target.parts:
-            count += 1
-            if count > moved:
-                raise Killed
-        return move(path, target)
-
-    monkeypatch.setattr(Path, "replace", killed_after)
+    move = Path.replace
+    monkeypatch.setattr(Path, "replace", killed_after(moved))
     with pytest.raises(Killed):
         extract(small_sample, store, settings)
     monkeypatch.setattr(Path, "replace", move)
@@ -68,22 +75,14 @@ def test_retried_records_are_appended_once_however_the_commit_was_cut_short(
     shutil.copytree(store, copy)
     extract(source, copy, settings, retry=["not_image"])
 
-    move, clear, count = Path.replace, shutil.rmtree, 0
-
-    def killed_after(path: Path, target: Path) -> Path:
-        nonlocal count
-        if "next" in path.parts and "next" not in target.parts:
-            count += 1
-            if count > moved:
-                raise Killed
-        return move(path, target)
+    clear = shutil.rmtree
 
     def killed_while_clearing(path: Path, **options: bool) -> None:
         if path.name == "segments":
             raise Killed
         clear(path, **options)
 
-    monkeypatch.setattr(Path, "replace", killed_after)
+    monkeypatch.setattr(Path, "replace", killed_after(moved))
     monkeypatch.setattr(shutil, "rmtree", killed_while_clearing)
     with pytest.raises(Killed):
         extract(source, store, settings, retry=["not_image"])
