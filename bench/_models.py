@@ -38,7 +38,7 @@ class ModelEntry:
 MODELS = {
     entry.name: entry
     for entry in (
-        ModelEntry("mlp", "3-layer MLP", "classifiers", "MLP", ("tensorflow", "numpy")),
+        ModelEntry("mlp", "3-layer MLP", "classifiers", "MLP", ("numpy",)),
         ModelEntry(
             "pca-svm", "PCA + SVM", "classifiers", "PCASVM", ("scikit-learn", "scipy", "numpy")
         ),

@@ -3,22 +3,20 @@
 Linear-ReLU-Linear-ReLU-Linear-Softmax is the report's feature-embedding network. The preset
 "report" trains it as the report did; the widths, regularisation and schedule of "default" are what
 held up on a development set, each with its reason below.
-
-Training is one compiled call an epoch with the data resident on the device: for layers this small a
-step takes less time than Python needs to start one.
 """
 
-import itertools
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from classifiers._base import Array, ClassWeight, TrainingSet, softmax
+from classifiers._base import Array, ClassWeight, TrainingSet
+from classifiers._dense import Adam, DenseNetwork, backpropagate, predict
 from classifiers._scaling import ScaledClassifier
 
-# Adam's own constants, as its authors give them.
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+# Multiplications in a step's forward pass below which one core is as fast as all of them, and many
+# times faster where cores are shared: BLAS threads wait for each other in each product.
+ONE_CORE = 20_000_000
 
 
 class MLP(ScaledClassifier):
@@ -27,8 +25,8 @@ class MLP(ScaledClassifier):
     With a development set and ``patience`` the epoch with the best accuracy there is kept (of
     equals, the one with the least loss), and training stops when none was better for that long.
 
-    Training runs in TensorFlow, on a GPU where there is one; what it leaves is plain arrays, and
-    predicting needs NumPy alone.
+    It runs on the CPU, in NumPy: layers this small gain nothing from a framework there, and a fit
+    of all of FI's embeddings takes a minute or two.
 
     Parameters
     ----------
@@ -126,161 +124,90 @@ class MLP(ScaledClassifier):
         self.random_state = random_state
 
     def _fit(self, data: TrainingSet) -> None:
-        from featurestore._tensorflow import load_tensorflow
-
         if self.schedule not in ("cosine", "constant"):
             raise ValueError(f"schedule is {self.schedule!r}; it can be 'cosine' or 'constant'")
-        tf = load_tensorflow()
         scaling = self._learn_scaling(data.X)
+        X, targets = scaling(data.X), data.targets(self.class_weight, self.classes_)
+        dev = (scaling(data.dev[0]), data.dev[1]) if data.dev else None
         rng = np.random.default_rng(self.random_state)
-        layers = [tf.Variable(values) for values in self._initial(rng)]
-        average = [tf.Variable(values) for values in layers] if self.averaging else layers
-        targets = data.targets(self.class_weight, self.classes_)
-        train_epoch = self._compile(layers, average, scaling(data.X), targets)
-        evaluate = None
-        if data.dev:
-            evaluate = _compile_evaluation(average, scaling(data.dev[0]), data.dev[1])
+        network = DenseNetwork([X.shape[1], *self.hidden, len(self.classes_)])
+        network.initialize(rng)
 
         self.history_: dict[str, list[float]] = {}
-        names = ("loss", "accuracy", "learning_rate")
-        patience = self.patience if evaluate else None
-        best_measure, best_epoch, best = (-1.0, 0.0), 0, average
-        for epoch in range(1, self.epochs + 1):
-            order = tf.constant(rng.permutation(len(data.X)))
-            measured = dict(zip(names, train_epoch(order, epoch), strict=True))
-            if evaluate:
-                measured |= zip(("dev_loss", "dev_accuracy"), evaluate(), strict=True)
-            for name, value in measured.items():
-                self.history_.setdefault(name, []).append(float(value))
-            accuracy = self.history_["dev_accuracy" if evaluate else "accuracy"][-1]
-            kind = "dev" if evaluate else "train"
-            data.progress(epoch, self.epochs, f"{kind} accuracy {100 * accuracy:.1f} %")
-            if patience is None:
-                continue
-            measure = accuracy, -self.history_["dev_loss"][-1]
-            if measure > best_measure:
-                best_measure, best_epoch = measure, epoch
-                best = [tf.identity(values) for values in average]
-            elif epoch - best_epoch >= patience:
-                break
+        patience = self.patience if dev else None
+        best_measure, best_epoch, best = (-1.0, 0.0), 0, None
+        small = self.batch_size * len(network.flat) < ONE_CORE
+        limited = threadpool_limits(1 if small else None, user_api="blas")
+        with limited, Adam(network, self.averaging) as adam:
+            for epoch in range(1, self.epochs + 1):
+                measured = self._train_epoch(epoch, network, adam, X, targets, rng)
+                if dev:
+                    measured |= _measured(adam.average, *dev)
+                for name, value in measured.items():
+                    self.history_.setdefault(name, []).append(float(value))
+                kind, name = ("dev", "dev_accuracy") if dev else ("train", "accuracy")
+                accuracy = measured[name]
+                data.progress(epoch, self.epochs, f"{kind} accuracy {100 * accuracy:.1f} %")
+                if patience is None:
+                    continue
+                measure = accuracy, -measured["dev_loss"]
+                if measure > best_measure:
+                    best_measure, best_epoch = measure, epoch
+                    best = adam.average.flat.copy()
+                elif epoch - best_epoch >= patience:
+                    break
         self.n_iter_ = epoch
-        arrays = [values.numpy() for values in best]
-        self.coefs_, self.intercepts_ = arrays[::2], arrays[1::2]
+        kept = adam.average
+        if best is not None:
+            kept.flat[:] = best
+        self.coefs_ = [weights for weights, _ in kept.layers]
+        self.intercepts_ = [bias for _, bias in kept.layers]
 
-    def _initial(self, rng: np.random.Generator) -> list[Array]:
-        """Return weights and biases by turns: He et al. 2015's normal, and zero."""
-        widths = [len(self.mean_), *self.hidden, len(self.classes_)]
-        arrays: list[Array] = []
-        for inputs, outputs in itertools.pairwise(widths):
-            weights = rng.normal(0, np.sqrt(2 / inputs), (inputs, outputs))
-            arrays += [weights.astype(np.float32), np.zeros(outputs, np.float32)]
-        return arrays
-
-    def _compile(
-        self, layers: list[Any], average: list[Any], X: Array, targets: Array
-    ) -> Callable[..., Any]:
-        """Return a call that trains one epoch: (order, its number from 1) -> three measures."""
-        import tensorflow as tf
-
-        features, labels = tf.constant(X), tf.constant(targets)
-        answers = tf.constant(targets.argmax(axis=1), tf.int32)
-        batch, rows = self.batch_size, len(X)
+    def _train_epoch(
+        self,
+        epoch: int,
+        network: DenseNetwork,
+        adam: Adam,
+        X: Array,
+        targets: Array,
+        rng: np.random.Generator,
+    ) -> dict[str, float]:
+        """Take one pass over X (n, features) in a new order; return what was measured."""
+        gradient = DenseNetwork(network.widths)
+        answers = targets.argmax(axis=1)
+        rows, batch = len(X), self.batch_size
         steps = -(-rows // batch)
-        moments = [(tf.Variable(0 * v), tf.Variable(0 * v)) for v in layers]
+        order = rng.permutation(rows)
+        loss, hits = 0.0, 0
+        for step in range(steps):
+            chosen = order[step * batch : (step + 1) * batch]
+            losses, likeliest = backpropagate(
+                network, gradient, X[chosen], targets[chosen], self.dropout, rng
+            )
+            rate = self._rate((epoch - 1 + step / steps) / self.epochs)
+            adam.step(gradient, rate)
+            if self.weight_decay:
+                for weights, _ in network.layers:
+                    weights *= 1 - rate * self.weight_decay
+            loss += float(losses.sum())
+            hits += int((likeliest == answers[chosen]).sum())
+        rate = self._rate(epoch / self.epochs)
+        return {"loss": loss / rows, "accuracy": hits / rows, "learning_rate": rate}
 
-        def drop(x: Any, seed: Any) -> Any:
-            if not self.dropout:
-                return x
-            return tf.nn.experimental.stateless_dropout(x, self.dropout, seed=seed)
-
-        def rate_at(step: Any) -> Any:
-            if self.schedule == "constant":
-                return tf.constant(self.learning_rate)
-            return self.learning_rate * (1 + tf.cos(np.pi * step / (steps * self.epochs))) / 2
-
-        @tf.function  # type: ignore[untyped-decorator]
-        def train_epoch(order: Any, epoch: Any) -> Any:
-            loss_sum, hits = tf.constant(0.0), tf.constant(0.0)
-            for step in tf.range(steps):
-                chosen = order[step * batch : (step + 1) * batch]
-                x, y = tf.gather(features, chosen), tf.gather(labels, chosen)
-                done = (epoch - 1) * steps + step
-                seed = tf.stack([self.random_state, 2 * done])
-                with tf.GradientTape() as tape:
-                    x = drop(tf.nn.relu(_linear(x, layers[:2])), seed)  # (batch, first)
-                    x = drop(tf.nn.relu(_linear(x, layers[2:4])), seed + 1)  # (batch, second)
-                    logits = _linear(x, layers[4:])  # (batch, classes)
-                    # The bare kernel: its wrapper checks and reshapes in each step.
-                    losses, _ = tf.raw_ops.SoftmaxCrossEntropyWithLogits(features=logits, labels=y)
-                    loss = tf.reduce_mean(losses)
-                gradients = tape.gradient(loss, layers)
-                t = tf.cast(done, tf.float32)
-                rate = rate_at(t)
-                _adam(layers, moments, gradients, rate, t + 1)
-                if self.weight_decay:
-                    for weights in layers[::2]:
-                        weights.assign_sub(rate * self.weight_decay * weights)
-                if self.averaging:
-                    # The first steps count for little: the average begins short and grows.
-                    old = tf.minimum(self.averaging, (t + 1) / (t + 10))
-                    for mean, layer in zip(average, layers, strict=True):
-                        mean.assign(old * mean + (1 - old) * layer)
-                loss_sum += tf.reduce_sum(losses)
-                right = tf.math.in_top_k(tf.gather(answers, chosen), logits, 1)
-                hits += tf.reduce_sum(tf.cast(right, tf.float32))
-            return loss_sum / rows, hits / rows, rate_at(tf.cast(epoch * steps, tf.float32))
-
-        # A tensor, because a Python number would be compiled into a graph of its own each time.
-        return lambda order, epoch: train_epoch(order, tf.constant(epoch))
+    def _rate(self, progress: float) -> float:
+        """Return the learning rate after this share of all epochs."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * (1 + float(np.cos(np.pi * progress))) / 2
 
     def _predict_proba(self, X: Array) -> Array:
-        x = self._scaled(X)
-        for weights, bias in zip(self.coefs_[:-1], self.intercepts_[:-1], strict=True):
-            x = np.maximum(x @ weights + bias, 0)
-        return softmax(x @ self.coefs_[-1] + self.intercepts_[-1])
+        return predict(self._scaled(X), list(zip(self.coefs_, self.intercepts_, strict=True)))
 
 
-def _linear(x: Any, layer: list[Any]) -> Any:
-    """Return x W + b in the form that TensorFlow turns into one kernel."""
-    import tensorflow as tf
-
-    weights, bias = layer
-    return tf.nn.bias_add(tf.matmul(x, weights), bias)
-
-
-def _adam(layers: list[Any], moments: list[Any], gradients: list[Any], rate: Any, t: Any) -> None:
-    """Update all layers by Adam's rule (step ``t``, from 1), in one fused kernel each."""
-    import tensorflow as tf
-
-    power_1, power_2 = BETA_1**t, BETA_2**t
-    for layer, (m, v), gradient in zip(layers, moments, gradients, strict=True):
-        tf.raw_ops.ResourceApplyAdam(
-            var=layer.handle,
-            m=m.handle,
-            v=v.handle,
-            beta1_power=power_1,
-            beta2_power=power_2,
-            lr=rate,
-            beta1=BETA_1,
-            beta2=BETA_2,
-            epsilon=EPSILON,
-            grad=gradient,
-        )
-
-
-def _compile_evaluation(layers: list[Any], X: Array, codes: Array) -> Callable[[], Any]:
-    """Return a call that measures the network as it is: () -> (loss, accuracy)."""
-    import tensorflow as tf
-
-    features, targets = tf.constant(X), tf.constant(codes)
-
-    @tf.function  # type: ignore[untyped-decorator]
-    def evaluate() -> Any:
-        x = tf.nn.relu(_linear(features, layers[:2]))
-        x = tf.nn.relu(_linear(x, layers[2:4]))
-        logits = _linear(x, layers[4:])
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
-        hits = tf.cast(tf.argmax(logits, axis=1) == targets, tf.float32)
-        return tf.reduce_mean(losses), tf.reduce_mean(hits)
-
-    return evaluate  # type: ignore[no-any-return]
+def _measured(network: DenseNetwork, X: Array, codes: Array) -> dict[str, float]:
+    """Return loss and accuracy of a network on X (m, features) with codes (m,)."""
+    probabilities = network.probabilities(X)
+    right = np.take_along_axis(probabilities, codes[:, None], axis=1)
+    loss = -np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean()
+    hits = (probabilities.argmax(axis=1) == codes).mean()
+    return {"dev_loss": float(loss), "dev_accuracy": float(hits)}
