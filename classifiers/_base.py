@@ -11,10 +11,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from featurestore._model_file import write_model
+from featurestore._targets import ClassWeight, check_soft_labels, training_targets
+
 Array = npt.NDArray[Any]
 # Called while fitting: (steps done, steps at most, what is going on).
 Progress = Callable[[int, int, str], None]
-ClassWeight = dict[Any, float] | str | None
 
 
 def silent(done: int, total: int, text: str) -> None:
@@ -41,26 +43,8 @@ class TrainingSet:
     progress: Progress
 
     def targets(self, class_weight: ClassWeight, classes: Array) -> Array:
-        """Return what to learn, float32 (n, classes): soft or one-hot labels, times weights.
-
-        ``class_weight`` "balanced" gives each class the same total, by the hard labels; a dict has
-        a weight for some of the labels in ``classes`` (classes,).
-        """
-        counts = np.bincount(self.codes)
-        targets = (
-            np.eye(len(counts), dtype=np.float32)[self.codes] if self.soft is None else self.soft
-        )
-        if class_weight is None:
-            return targets
-        if isinstance(class_weight, dict):
-            weights = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
-        elif class_weight == "balanced":
-            weights = len(self.codes) / (len(counts) * counts)
-        else:
-            raise ValueError(
-                f"class_weight is {class_weight!r}; it can be None, 'balanced' or a dict"
-            )
-        return np.asarray(targets * weights, np.float32)
+        """Return what to learn, float32 (n, classes): soft or one-hot labels, times weights."""
+        return training_targets(self.codes, self.soft, class_weight, classes)
 
 
 class EmbeddingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -126,7 +110,7 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if soft_labels is not None:
             if not self.takes_soft_labels:
                 raise ValueError(f"{name} can't learn from soft labels")
-            soft = _checked(soft_labels, len(X), self.classes_)
+            soft = check_soft_labels(soft_labels, len(X), self.classes_)
         dev = None
         if X_dev is not None and y_dev is not None:
             known = np.isin(y_dev, self.classes_)
@@ -168,10 +152,8 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ------
         sklearn.exceptions.NotFittedError
         """
-        from classifiers._saved import write
-
         check_is_fitted(self)
-        write(Path(path), self, fingerprint, list(label_names))
+        write_model(Path(path), self, fingerprint, list(label_names))
 
     def saved_names(self) -> tuple[str, ...]:
         """Return the names of the attributes that a saved model consists of."""
@@ -190,18 +172,3 @@ def softmax(scores: Array) -> Array:
     """Return probabilities (n, classes) from scores (n, classes)."""
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def _checked(soft_labels: Array, rows: int, classes: Array) -> Array:
-    soft = np.asarray(soft_labels, np.float32)
-    if soft.shape != (rows, len(classes)):
-        raise ValueError(f"soft_labels has shape {soft.shape}, not {(rows, len(classes))}")
-    if not np.isfinite(soft).all() or (soft < 0).any():
-        raise ValueError("soft_labels holds NaN, infinity or a negative number")
-    totals = soft.sum(axis=1, keepdims=True)
-    if not totals.all():
-        raise ValueError("soft_labels has a row without any label")
-    missing = classes[~soft.any(axis=0)]
-    if len(missing):
-        raise ValueError(f"soft_labels never has {missing[0]}, which y has")
-    return np.asarray(soft / totals)

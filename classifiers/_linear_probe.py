@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from classifiers._base import Array, ClassWeight, TrainingSet, softmax
+from classifiers._base import Array, TrainingSet, softmax
 from classifiers._scaling import ScaledClassifier
+from featurestore._targets import ClassWeight
 
 
 class LinearProbe(ScaledClassifier):

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from classifiers._base import Array, ClassWeight, TrainingSet
+from classifiers._base import Array, TrainingSet
 from classifiers._dense import Adam, DenseNetwork, backpropagate, predict
 from classifiers._scaling import ScaledClassifier
+from featurestore._targets import ClassWeight
 
 # Multiplications in a step's forward pass below which one core is as fast as all of them, and many
 # times faster where cores are shared: BLAS threads wait for each other in each product.

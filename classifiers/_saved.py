@@ -1,53 +1,16 @@
-"""Saved models: one ``.npz`` file of plain arrays and a JSON text, never a pickle."""
+"""Opening saved models."""
 
-import io
-import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from classifiers._base import EmbeddingClassifier
+from classifiers._lightgbm import LightGBM
+from classifiers._linear_probe import LinearProbe
+from classifiers._mlp import MLP
+from classifiers._pca_svm import PCASVM
+from featurestore._model_file import read_model
 
-FORMAT_VERSION = 1
-
-
-class SavedModelError(ValueError):
-    """The file holds no model of ours, or one of another store or with other labels."""
-
-
-def write(
-    path: Path,
-    model: EmbeddingClassifier,
-    fingerprint: str,
-    label_names: list[str],
-) -> None:
-    """Write a model's parameters and what it learned; the file is there whole or not at all."""
-    from featurestore._files import write_durably
-
-    about = {
-        "format_version": FORMAT_VERSION,
-        "class": type(model).__name__,
-        "settings": model.get_params(),
-        "store_fingerprint": fingerprint,
-        "label_names": label_names,
-        "lists": {},
-    }
-    arrays: dict[str, Any] = {}
-    for name in model.saved_names():
-        value = getattr(model, name)
-        if isinstance(value, list):
-            about["lists"][name] = len(value)
-            arrays |= {f"{name}.{i}": item for i, item in enumerate(value)}
-        else:
-            array = np.asarray(value)
-            # Labels that are Python objects can only be told apart as text.
-            arrays[name] = array.astype(str) if array.dtype == object else array
-    buffer = io.BytesIO()
-    np.savez(buffer, about=np.array(json.dumps(about)), **arrays)
-    write_durably(path, buffer.getvalue())
+MODELS = (MLP, PCASVM, LightGBM, LinearProbe)
 
 
 def load_model(
@@ -72,39 +35,6 @@ def load_model(
     SavedModelError
         If the file holds no model, or one of another store or with other labels.
     """
-    import classifiers
-
-    try:
-        with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        about = json.loads(str(arrays.pop("about")))
-        version = about["format_version"]
-        if version > FORMAT_VERSION:
-            raise SavedModelError(
-                f"{path}: format version {version}; this program reads up to {FORMAT_VERSION}"
-            )
-        if about["class"] not in classifiers.__all__:
-            raise SavedModelError(f"{path}: holds a {about['class']}, which is no model here")
-        model: EmbeddingClassifier = getattr(classifiers, about["class"])(**about["settings"])
-        for name in model.saved_names():
-            value: Any
-            if name in about["lists"]:
-                value = [arrays[f"{name}.{i}"] for i in range(about["lists"][name])]
-            else:
-                value = arrays[name] if arrays[name].ndim else arrays[name].item()
-            setattr(model, name, value)
-    except (SavedModelError, FileNotFoundError):
-        raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise SavedModelError(f"{path}: holds no model that can be read ({error})") from None
-    if fingerprint is not None and fingerprint != about["store_fingerprint"]:
-        theirs = about["store_fingerprint"][:12] or "none"
-        raise SavedModelError(
-            f"{path}: was trained on another store (fingerprint {theirs}, not {fingerprint[:12]})"
-        )
-    if label_names is not None and list(label_names) != about["label_names"]:
-        raise SavedModelError(
-            f"{path}: its labels are {', '.join(about['label_names'])}, "
-            f"not {', '.join(label_names)}"
-        )
+    known: dict[str, type] = {model.__name__: model for model in MODELS}
+    model: EmbeddingClassifier = read_model(path, known, fingerprint, label_names)
     return model

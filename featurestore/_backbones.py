@@ -133,6 +133,24 @@ def build(backbone: Backbone, size: int, weights: Path) -> Any:
     """
     import keras
 
+    network = load_network(backbone, size, weights)
+    network.trainable = False
+    image = keras.Input((size, size, 3), dtype="uint8", name="image")
+    x = keras.ops.cast(image, "float32")
+    preprocess = importlib.import_module(f"keras.applications.{backbone.module}").preprocess_input
+    return keras.Model(image, network(preprocess(x), training=False), name=backbone.name)
+
+
+def load_network(backbone: Backbone, size: int, weights: Path) -> Any:
+    """Return a backbone without its preprocessing, as a keras.Model that can be trained.
+
+    From float (batch, size, size, 3), preprocessed, to float32 (batch, dims).
+
+    Raises
+    ------
+    BackboneError
+        If the weights don't fit.
+    """
     network = _network(backbone, size)
     try:
         with warnings.catch_warnings():
@@ -143,11 +161,7 @@ def build(backbone: Backbone, size: int, weights: Path) -> Any:
         raise BackboneError(
             f"{weights}: can't be loaded into {backbone.name} without its top: {reason}"
         ) from error
-    network.trainable = False
-    image = keras.Input((size, size, 3), dtype="uint8", name="image")
-    x = keras.ops.cast(image, "float32")
-    preprocess = importlib.import_module(f"keras.applications.{backbone.module}").preprocess_input
-    return keras.Model(image, network(preprocess(x), training=False), name=backbone.name)
+    return network
 
 
 def _network(backbone: Backbone, size: int, weights: str | None = None) -> Any:

@@ -68,7 +68,8 @@ def test_help_imports_nothing_heavy(command: str) -> None:
     ("package", "heavy"),
     [
         ("featurestore", ("tensorflow", "keras", "ai_edge_litert", "sklearn", "matplotlib")),
-        ("classifiers", ("tensorflow", "keras", "lightgbm", "zarr", "matplotlib")),
+        ("classifiers", ("tensorflow", "keras", "lightgbm", "matplotlib")),
+        ("cnn", ("tensorflow", "keras", "lightgbm", "matplotlib")),
     ],
 )
 def test_importing_a_package_loads_no_deep_learning_library(

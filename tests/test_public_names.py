@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 import classifiers
+import cnn
 import featurestore
 
 PROMISED = {
@@ -21,6 +22,10 @@ PROMISED = {
     classifiers: {
         *("EmbeddingClassifier", "LightGBM", "LinearProbe", "MLP", "PCASVM"),
         *("SavedModelError", "load_model"),
+    },
+    cnn: {
+        *("FineTunedCNN", "FractalNet", "ImageClassifier", "NoisyFineTunedCNN", "ResNet"),
+        *("SavedModelError", "TrainingDivergedError", "load_model"),
     },
 }
 CONSTANTS = {"BACKBONES", "MIKELS", "SPLITS"}

@@ -1,0 +1,242 @@
+"""What all classifiers of images share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from cnn._images import Images, channel_statistics
+from cnn._recipe import Recipe
+from featurestore._model_file import write_model
+from featurestore._targets import ClassWeight, check_soft_labels, training_targets
+
+Array = npt.NDArray[Any]
+Progress = Callable[[int, int, str], None]
+
+
+def silent(done: int, total: int, text: str) -> None:
+    """Ignore progress."""
+
+
+class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A network that learns from images; a subclass brings ``_network``.
+
+    The constructor stores parameters and does nothing else; those named in ``Recipe`` say how it is
+    trained. It trains on a GPU where there is one. Images are uint8 (n, side, side, 3), RGB: an
+    array, or rows of a store that are read as they are needed.
+
+    Attributes
+    ----------
+    classes_ : (classes,)
+        The labels seen in training, sorted.
+    image_shape_ : (side, side, 3)
+    mean_, scale_ : float32 (3,)
+        What is subtracted from pixels, and what they are divided by.
+    weights_ : list of float32 array
+    history_ : dict of list of float, by epoch
+        ``loss`` and ``accuracy`` in training, as augmented; ``learning_rate`` at the epoch's
+        end; with a development set ``dev_loss`` and ``dev_accuracy``.
+    n_iter_ : int, epochs run
+    presets : dict of dict
+        Parameters by the name of a preset: ``ResNet(**ResNet.presets["report"])``.
+    """
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {}, "report": {}, "quick": {}}
+    takes_soft_labels: ClassVar[bool] = True
+    _learned: ClassVar[tuple[str, ...]] = ("image_shape_", "mean_", "scale_", "weights_")
+    class_weight: ClassWeight
+    random_state: int
+    mirror: bool
+
+    def fit(
+        self,
+        X: Images,
+        y: Array,
+        X_dev: Images | None = None,
+        y_dev: Array | None = None,
+        *,
+        soft_labels: Array | None = None,
+        progress: Progress = silent,
+        checkpoint: Path | None = None,
+    ) -> Self:
+        """Learn from a training set.
+
+        Parameters
+        ----------
+        X : uint8 (n, side, side, 3)
+        y : (n,)
+        X_dev : uint8 (m, side, side, 3), optional
+            A development set, to stop at the best epoch and to see where training stands. Rows with
+            labels that training never saw are left out.
+        y_dev : (m,), optional
+        soft_labels : float (n, classes), optional
+            The share of people who chose each label, to learn from instead of ``y``; columns in the
+            order of the sorted labels of ``y``.
+        progress : callable
+            Told (steps done, steps at most, text) while fitting.
+        checkpoint : Path, optional
+            A file to keep after each epoch what training needs to go on. If it is there, with the
+            same settings and data, training goes on from it and ends with the same weights as if it
+            had never stopped.
+
+        Raises
+        ------
+        ValueError
+            If X is not what it has to be, shapes don't fit, or there is only one class.
+        ArithmeticError
+            If the loss is not a number any more.
+        """
+        from featurestore._tensorflow import load_tensorflow
+
+        recipe = Recipe.of(self)
+        load_tensorflow()
+        from cnn._training import train
+
+        shape = _checked(X, type(self).__name__)
+        y = column_or_1d(y)
+        if len(X) != len(y):
+            raise ValueError(f"inconsistent numbers of samples: {len(X)} images, {len(y)} labels")
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"{type(self).__name__} needs two classes, y holds one class")
+        soft = None
+        if soft_labels is not None:
+            soft = check_soft_labels(soft_labels, len(X), self.classes_)
+        self.image_shape_ = shape
+        targets = training_targets(codes, soft, self.class_weight, self.classes_)
+        dev = self._dev(X_dev, y_dev)
+        for name in self._learned:
+            if hasattr(self, name) and name != "image_shape_":
+                delattr(self, name)
+        self.mean_, self.scale_ = self._pixel_scaling(X)
+        network = self._network()
+        about = {
+            "settings": {k: repr(v) for k, v in self.get_params().items()},
+            "targets": _digest(targets),
+            "shape": list(shape),
+        }
+        self.history_ = train(
+            network,
+            recipe,
+            X,
+            targets,
+            dev,
+            progress,
+            begin=lambda: self._prepare(network, X, codes, progress),
+            stages=self._stages(network),
+            checkpoint=checkpoint,
+            about=about,
+        )
+        self.n_iter_ = len(self.history_["loss"])
+        self.weights_ = [v.numpy() for v in network.variables]
+        return self
+
+    def predict_proba(self, X: Images) -> Array:
+        """Return probabilities, float (n, classes), of uint8 images X (n, side, side, 3).
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+        ValueError
+            If X holds images of another size than training.
+        """
+        return self._probabilities(X)
+
+    def _probabilities(self, X: Images, path: Any = None) -> Array:
+        """Return probabilities (n, classes) by the whole network, or by a part of it."""
+        check_is_fitted(self)
+        shape = _checked(X, type(self).__name__)
+        if shape != tuple(self.image_shape_):
+            raise ValueError(
+                f"X has images of {shape}, but {type(self).__name__} is expecting "
+                f"{tuple(self.image_shape_)}"
+            )
+        from featurestore._tensorflow import load_tensorflow
+
+        load_tensorflow()
+        network = self._network()
+        for variable, value in zip(network.variables, self.weights_, strict=True):
+            variable.assign(value)
+        return np.asarray(network.probabilities(X, self.mirror, path))
+
+    def predict(self, X: Images) -> Array:
+        """Return the likeliest label, (n,), for each of the images X (n, side, side, 3)."""
+        likeliest = self.predict_proba(X).argmax(axis=1)  # refuses if nothing was learned
+        return np.asarray(self.classes_[likeliest])
+
+    def save(self, path: str | Path, *, fingerprint: str = "", label_names: Any = ()) -> None:
+        """Write what was learned into one ``.npz`` file, without pickle.
+
+        Parameters
+        ----------
+        path : str or Path
+        fingerprint : str
+            Of the store that it was trained on.
+        label_names : sequence of str
+            What the labels are called.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+        """
+        check_is_fitted(self)
+        write_model(Path(path), self, fingerprint, list(label_names))
+
+    def saved_names(self) -> tuple[str, ...]:
+        """Return the names of the attributes that a saved model consists of."""
+        return ("classes_", *self._learned)
+
+    def _network(self) -> Any:
+        """Return a new Network for ``classes_``, ``image_shape_`` and ``mean_``, ``scale_``."""
+        raise NotImplementedError
+
+    def _pixel_scaling(self, X: Images) -> tuple[Array, Array]:
+        """Return what to subtract from pixels and what to divide them by, float32 (3,) each."""
+        return channel_statistics(X)
+
+    def _prepare(self, network: Any, X: Images, codes: Array, progress: Progress) -> None:
+        """Do what comes before training."""
+
+    def _stages(self, network: Any) -> list[Any]:
+        """Return the stages of training; none: all variables alike."""
+        return []
+
+    def _dev(self, X: Images | None, y: Array | None) -> tuple[Images, Array] | None:
+        """Return images and codes of the development set, or None."""
+        if X is None or y is None:
+            return None
+        if _checked(X, type(self).__name__) != self.image_shape_ or len(X) != len(y):
+            raise ValueError(
+                f"X_dev has {len(X)} images of {tuple(X.shape[1:])}, y_dev {len(y)} labels; "
+                f"images of {self.image_shape_} and a label for each are needed"
+            )
+        known = np.isin(y, self.classes_)
+        if not known.any():
+            return None
+        images = X if known.all() else X[:][known]
+        return images, np.searchsorted(self.classes_, np.asarray(y)[known])
+
+
+def _checked(X: Images, name: str) -> tuple[int, ...]:
+    """Return the shape of each image."""
+    shape = tuple(getattr(X, "shape", ()))
+    if len(shape) != 4 or shape[3] != 3 or np.dtype(getattr(X, "dtype", float)) != np.uint8:
+        raise ValueError(
+            f"{name} takes uint8 images (n, height, width, 3), X is "
+            f"{getattr(X, 'dtype', type(X).__name__)} {shape}"
+        )
+    if shape[0] < 1:
+        raise ValueError(f"{name} needs images, X has none")
+    return shape[1:]
+
+
+def _digest(array: Array) -> str:
+    import hashlib
+
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()

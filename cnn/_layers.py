@@ -1,0 +1,124 @@
+"""Layers that the networks are built of. Importing this module loads TensorFlow.
+
+Batch normalisation is TensorFlow's fused kernel: Keras 3 computes it from several operations, each
+a pass over the activations. Whatever is random draws from the step's number instead of from a
+state, so that training goes on after a stop as if there had been none.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+# Share of the old statistics in the new ones, and what is added to variances. 0.9 suits epochs of
+# a few dozen steps; Keras' 0.99 would still remember the initial values after the first of them.
+BN_MOMENTUM, BN_EPSILON = 0.9, 1e-5
+
+
+class Step:
+    """The number of the training step that random layers draw from.
+
+    Parameters
+    ----------
+    seed : int
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.number = tf.Variable(0, dtype=tf.int32, trainable=False, name="step")
+        self._seed = seed
+        self._layers = 0
+
+    def new_seed(self) -> int:
+        """Return a seed for a layer that is to draw independently of all others."""
+        self._layers += 1
+        return (self._seed * 100_003 + self._layers) % 2**31
+
+    def seed(self, layer: int) -> Any:
+        """Return what the layer with this seed draws from in this step, int32 (2,)."""
+        return tf.stack([layer, self.number])
+
+
+class BatchNorm(keras.layers.Layer):  # type: ignore[misc]
+    """Batch normalisation of (batch, height, width, channels) over all but channels, fused.
+
+    Source: Ioffe and Szegedy 2015.
+    """
+
+    def build(self, shape: Any) -> None:
+        """Make scale and shift, and the statistics that prediction uses."""
+        channels = (shape[-1],)
+        add = self.add_weight
+        self.gamma = add(shape=channels, initializer="ones", name="gamma", dtype="float32")
+        self.beta = add(shape=channels, initializer="zeros", name="beta", dtype="float32")
+        self.mean = add(
+            shape=channels, initializer="zeros", trainable=False, name="mean", dtype="float32"
+        )
+        self.variance = add(
+            shape=channels, initializer="ones", trainable=False, name="variance", dtype="float32"
+        )
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Normalise by the batch in training, otherwise by what training saw."""
+        # A batch without pixels or with one has no variance of its own.
+        found = tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=tf.convert_to_tensor(self.gamma),
+            offset=tf.convert_to_tensor(self.beta),
+            mean=tf.constant([], tf.float32) if training else tf.convert_to_tensor(self.mean),
+            variance=tf.constant([], tf.float32)
+            if training
+            else tf.convert_to_tensor(self.variance),
+            epsilon=BN_EPSILON,
+            is_training=training,
+        )
+        if training:
+            for kept, new in ((self.mean, found[1]), (self.variance, found[2])):
+                kept.assign(BN_MOMENTUM * kept + (1 - BN_MOMENTUM) * new)
+        return found[0]
+
+
+class Dropout(keras.layers.Layer):  # type: ignore[misc]
+    """Dropout (Srivastava et al. 2014) that draws from the step's number.
+
+    Parameters
+    ----------
+    rate : float
+    step : Step
+    """
+
+    def __init__(self, rate: float, step: Step) -> None:
+        super().__init__()
+        self._rate, self._step = rate, step
+        self._layer = step.new_seed()
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Drop a share of x (batch, ...) in training."""
+        if not training or not self._rate:
+            return x
+        return tf.nn.experimental.stateless_dropout(x, self._rate, self._step.seed(self._layer))
+
+
+def conv_layer(filters: int, size: int, stride: int, step: Step) -> Any:
+    """Return a convolution without bias, of same padding.
+
+    Kernels are drawn from He et al. 2015's normal, by the step's seed.
+    """
+    return keras.layers.Conv2D(
+        filters,
+        size,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=keras.initializers.HeNormal(seed=step.new_seed()),
+    )
+
+
+def dense_layer(classes: int, step: Step) -> Any:
+    """Return the last layer, from (batch, channels) to logits (batch, classes), float32."""
+    initializer = keras.initializers.GlorotNormal(seed=step.new_seed())
+    return keras.layers.Dense(classes, kernel_initializer=initializer, dtype="float32")
+
+
+def norm_relu(x: Any) -> Any:
+    """Normalise x (batch, h, w, channels) and cut off what is negative."""
+    return keras.layers.ReLU()(BatchNorm()(x))

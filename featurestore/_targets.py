@@ -1,0 +1,63 @@
+"""Labels and votes as what a model learns from."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+ClassWeight = dict[Any, float] | str | None
+
+
+def training_targets(
+    codes: Array, soft: Array | None, class_weight: ClassWeight, classes: Array
+) -> Array:
+    """Return what to learn, float32 (n, classes): soft or one-hot labels, times weights.
+
+    Parameters
+    ----------
+    codes : int (n,), positions in ``classes``
+    soft : float32 (n, classes), rows that add up to 1, or None
+    class_weight : {"balanced", None} or dict of float by label
+        "balanced" gives each class the same total, by the hard labels; a dict has a weight for some
+        of the labels.
+    classes : (classes,)
+
+    Raises
+    ------
+    ValueError
+        If the weights are none of these.
+    """
+    counts = np.bincount(codes, minlength=len(classes))
+    targets = np.eye(len(classes), dtype=np.float32)[codes] if soft is None else soft
+    if class_weight is None:
+        return targets
+    if isinstance(class_weight, dict):
+        weights = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
+    elif class_weight == "balanced":
+        weights = len(codes) / (len(counts) * counts)
+    else:
+        raise ValueError(f"class_weight is {class_weight!r}; it can be None, 'balanced' or a dict")
+    return np.asarray(targets * weights, np.float32)
+
+
+def check_soft_labels(soft_labels: Array, rows: int, classes: Array) -> Array:
+    """Return soft labels, float32 (rows, classes), divided by the sum of each row.
+
+    Raises
+    ------
+    ValueError
+        If they have another shape, numbers that can't be shares, a row or a class without any.
+    """
+    soft = np.asarray(soft_labels, np.float32)
+    if soft.shape != (rows, len(classes)):
+        raise ValueError(f"soft_labels has shape {soft.shape}, not {(rows, len(classes))}")
+    if not np.isfinite(soft).all() or (soft < 0).any():
+        raise ValueError("soft_labels holds NaN, infinity or a negative number")
+    totals = soft.sum(axis=1, keepdims=True)
+    if not totals.all():
+        raise ValueError("soft_labels has a row without any label")
+    missing = classes[~soft.any(axis=0)]
+    if len(missing):
+        raise ValueError(f"soft_labels never has {missing[0]}, which y has")
+    return np.asarray(soft / totals)
