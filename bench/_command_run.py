@@ -22,7 +22,11 @@ Examples:
 )
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option(
-    "--all", "every", is_flag=True, help="All models: mlp, pca-svm, lightgbm and linear-probe."
+    "--all",
+    "every",
+    is_flag=True,
+    help="All models: mlp, pca-svm, lightgbm, linear-probe, resnet, fractalnet, finetuned and "
+    "noisy-finetuned.",
 )
 @click.option(
     "--store",
@@ -41,20 +45,19 @@ Examples:
 @click.option("--seed", default=0, show_default=True, help="Of everything random in a model.")
 @click.option(
     "--preset",
-    type=click.Choice(["default", "report"]),
-    default="default",
-    show_default=True,
-    help="default: what we recommend; report: as published.",
+    type=click.Choice(["default", "report", "quick"]),
+    help="default: what we recommend; report: as published; quick: networks trained for minutes. "
+    "Without it default, but quick for networks on drawn images.",
 )
 @click.option(
     "--soft-labels",
     is_flag=True,
-    help="Train on the share of people who saw each emotion (mlp and linear-probe).",
+    help="Train on the share of people who saw each emotion (mlp, linear-probe and networks).",
 )
 @click.option(
     "--class-weight",
     type=click.Choice(["balanced"]),
-    help="Let each class count the same in training (mlp and linear-probe).",
+    help="Let each class count the same in training (mlp, linear-probe and networks).",
 )
 @click.option(
     "--group",

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bench._errors import BenchError
+from bench._models import Input
 from featurestore import SPLITS, FeatureStore
+from featurestore._rows import Rows
 
 # Mikels' eight by how they feel, as the emotion literature has them.
 NAMED_GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -58,14 +60,14 @@ class Split:
 
     Attributes
     ----------
-    X : float32 (n, features)
+    X : float32 (n, features), or Rows of uint8 (n, side, side, 3)
     y : int64 (n,)
     strength : float32 (n, labels)
         The share of people who saw each label.
     rows : int64 (n,), in the store
     """
 
-    X: npt.NDArray[np.float32]
+    X: npt.NDArray[np.float32] | Rows
     y: npt.NDArray[np.int64]
     strength: npt.NDArray[np.float32]
     rows: npt.NDArray[np.int64]
@@ -104,29 +106,56 @@ class Dataset:
         return tuple(self.groups) if self.groups else self.store.label_names
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
-        """Return the store's rows that belong to a split, int64 (n,)."""
+        """Return the store's rows of a split, int64 (n,), without weakly labelled ones."""
         rows = self.store.rows(split)
-        return rows[self._labels[rows] >= 0]
+        return rows[(self._labels[rows] >= 0) & ~self.store.is_weak[rows]]
+
+    def weak_rows(self) -> npt.NDArray[np.int64]:
+        """Return the weakly labelled rows of the train split, int64 (n,)."""
+        rows = self.store.rows("train")
+        return rows[(self._labels[rows] >= 0) & self.store.is_weak[rows]]
 
     def labels(self, split: str) -> npt.NDArray[np.int64]:
         """Return the label of each of them, int64 (n,)."""
         return self._labels[self.rows(split)]
 
+    def lacks(self, learns_from: Input) -> str:
+        """Return what the store lacks for a model to learn from, or ""."""
+        if learns_from in ("images", "weak images") and len(self.store.image_sizes) == 1:
+            return "the store has no images larger than 32 px; `bench extract --image-size 160`"
+        if learns_from == "weak images" and not len(self.weak_rows()):
+            return "the store has no weakly labelled images; `bench extract --keep all` on votes"
+        return ""
+
+    def splits(self, learns_from: Input = "embeddings") -> dict[str, Split]:
+        """Return what a model learns from, by split; embeddings in memory, images not."""
+        found = {}
+        for split in SPLITS:
+            weak = split == "train" and learns_from == "weak images"
+            rows = self.weak_rows() if weak else self.rows(split)
+            X: npt.NDArray[np.float32] | Rows
+            if learns_from == "embeddings":
+                X = self._embeddings[rows]
+            else:
+                sizes = self.store.image_sizes
+                size = sizes[0] if learns_from == "thumbnails" else sizes[-1]
+                X = Rows(self.store.images_at(size), rows)
+            found[split] = Split(X, self._labels[rows], self._strength[rows], rows)
+        return found
+
     @cached_property
-    def splits(self) -> dict[str, Split]:
-        """The splits by name, whole and in memory."""
-        X = self.store.read(f"embeddings/{self.store.backbones[0]}")
+    def _embeddings(self) -> npt.NDArray[np.float32]:
+        """All embeddings, float32 (n, dims)."""
+        return self.store.read(f"embeddings/{self.store.backbones[0]}")
+
+    @cached_property
+    def _strength(self) -> npt.NDArray[np.float32]:
+        """Votes of all rows for labels or groups, float32 (n, labels)."""
         strength = self.store.label_strength
-        if self.groups:
-            strength = np.stack(
-                [strength[:, self._ids(labels)].sum(axis=1) for labels in self.groups.values()],
-                axis=1,
-            )
-        return {
-            split: Split(X[rows], self._labels[rows], strength[rows], rows)
-            for split in SPLITS
-            for rows in [self.rows(split)]
-        }
+        if not self.groups:
+            return strength
+        parts = [strength[:, self._ids(labels)].sum(axis=1) for labels in self.groups.values()]
+        return np.stack(parts, axis=1)
 
     @cached_property
     def _labels(self) -> npt.NDArray[np.int64]:
@@ -164,6 +193,7 @@ class Dataset:
             "backbone": store.backbones[0],
             "embedding": store.attributes["backbones"][store.backbones[0]],
             "rows": {split: int(count.sum()) for split, count in counts.items()},
+            "image_sizes": list(store.image_sizes),
             "majority": {
                 "label": None if majority is None else names[majority],
                 **shares,

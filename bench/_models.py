@@ -2,9 +2,13 @@
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bench._errors import BenchError
+
+# What a model learns from: embeddings, the 32 px tensors, the largest images of the store, or such
+# of them as people did not agree on.
+Input = Literal["embeddings", "thumbnails", "images", "weak images"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class ModelEntry:
         Where its class is; imported when it is run.
     libraries : tuple of str
         Distributions whose version may change its numbers.
+    learns_from : Input
     """
 
     name: str
@@ -28,13 +33,23 @@ class ModelEntry:
     module: str
     builder: str
     libraries: tuple[str, ...]
+    learns_from: Input = "embeddings"
 
     def build(self, seed: int, preset: str) -> Any:
         """Return the model, unfitted, with a preset's settings."""
         builder = getattr(importlib.import_module(self.module), self.builder)
-        return builder(**builder.presets[preset], random_state=seed)
+        # Classifiers on embeddings are quick as they are.
+        settings = builder.presets.get(preset, builder.presets["default"])
+        return builder(**settings, random_state=seed)
+
+    def preset_for(self, asked: str | None, synthetic: bool) -> str:
+        """Return the preset to use: the one asked for; for drawn images a network's "quick"."""
+        if asked:
+            return asked
+        return "quick" if synthetic and self.learns_from != "embeddings" else "default"
 
 
+NETWORK = ("tensorflow", "keras", "numpy")
 MODELS = {
     entry.name: entry
     for entry in (
@@ -49,6 +64,17 @@ MODELS = {
             "classifiers",
             "LinearProbe",
             ("scikit-learn", "scipy", "numpy"),
+        ),
+        ModelEntry("resnet", "ResNet-18", "cnn", "ResNet", NETWORK, "thumbnails"),
+        ModelEntry("fractalnet", "FractalNet", "cnn", "FractalNet", NETWORK, "thumbnails"),
+        ModelEntry("finetuned", "fine-tuned CNN", "cnn", "FineTunedCNN", NETWORK, "images"),
+        ModelEntry(
+            "noisy-finetuned",
+            "noisy fine-tuned CNN",
+            "cnn",
+            "NoisyFineTunedCNN",
+            NETWORK,
+            "weak images",
         ),
     )
 }

@@ -64,6 +64,7 @@ def fit_progress(name: str) -> Iterator[Callable[[int, int, str], None]]:
             bars.append(
                 tqdm(total=total, desc=name, delay=2, leave=False, disable=not sys.stderr.isatty())
             )
+        bars[0].total = total
         bars[0].set_postfix_str(text, refresh=False)
         bars[0].update(done - bars[0].n)
 

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from bench._dataset import Dataset
+from bench._dataset import Dataset, Split
 from bench._models import ModelEntry
 from bench._progress import fit_progress
 from bench._results import ResultsFolder, RunResult
 from featurestore import SPLITS
+from featurestore._engines import may_have_gpu
 from featurestore._files import sha256_json
+from featurestore._rows import Rows
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class RunOptions:
     Attributes
     ----------
     seed : int
-    preset : str
+    preset : str or None
+        None: "default", but "quick" for networks on drawn images.
     soft_labels : bool
         On the share of people who saw each label; models that can't are skipped.
     class_weight : {"balanced", None}
@@ -33,14 +36,13 @@ class RunOptions:
     """
 
     seed: int = 0
-    preset: str = "default"
+    preset: str | None = None
     soft_labels: bool = False
     class_weight: str | None = None
 
-    @property
-    def variant(self) -> str:
-        """A short text that tells it from others, the seed apart."""
-        parts = [self.preset]
+    def variant(self, preset: str) -> str:
+        """Return a short text that tells a run from others, the seed apart."""
+        parts = [preset]
         if self.soft_labels:
             parts.append("soft-labels")
         if self.class_weight:
@@ -62,11 +64,12 @@ def run_models(
     """
     failed = []
     for entry in entries:
-        model = entry.build(options.seed, options.preset)
-        reason = _unable(model, options)
+        preset = entry.preset_for(options.preset, data.store.attributes["source"]["synthetic"])
+        model = entry.build(options.seed, preset)
+        reason = data.lacks(entry.learns_from) or _unable(model, options)
         if options.class_weight and not reason:
             model.set_params(class_weight=options.class_weight)
-        about = _describe(entry, model, options, data)
+        about = _describe(entry, model, options.variant(preset), options, data)
         if reason:
             result = RunResult(**about, **_NOTHING | {"status": "skipped", "reason": reason})
             say(f"{entry.name}: skipped, {reason}")
@@ -74,8 +77,9 @@ def run_models(
             result = earlier
             say(f"{entry.name}: kept from an earlier run")
         else:
-            say(f"{entry.name}: training on {len(data.rows('train')):,} images ...")
-            result = _run(model, data, options, about, folder)
+            splits = data.splits(entry.learns_from)
+            say(f"{entry.name}: training on {len(splits['train'].y):,} images ...")
+            result = _run(model, data, splits, options, about, folder)
             took = f" ({result.fit_seconds:.1f} s)" if result.fit_seconds is not None else ""
             say(f"{entry.name}: {result.reason or result.status}{took}")
         folder.add(result)
@@ -102,12 +106,16 @@ def _unable(model: Any, options: RunOptions) -> str:
     return ""
 
 
-def _describe(entry: ModelEntry, model: Any, options: RunOptions, data: Dataset) -> dict[str, Any]:
+def _describe(
+    entry: ModelEntry, model: Any, variant: str, options: RunOptions, data: Dataset
+) -> dict[str, Any]:
     """Return the fields of a RunResult that are known before the run."""
     settings = model.get_params() | {"soft_labels": options.soft_labels, "groups": data.groups}
+    if entry.learns_from != "embeddings" and may_have_gpu():
+        settings["device"] = "gpu"
     about: dict[str, Any] = {
         "model": entry.name,
-        "variant": options.variant,
+        "variant": variant,
         "seed": options.seed,
         "settings": json.loads(json.dumps(settings)),  # as it will be read back: lists, no tuples
         "versions": {name: version(name) for name in ("emotion-bench", *entry.libraries)},
@@ -117,12 +125,20 @@ def _describe(entry: ModelEntry, model: Any, options: RunOptions, data: Dataset)
 
 
 def _run(
-    model: Any, data: Dataset, options: RunOptions, about: dict[str, Any], folder: ResultsFolder
+    model: Any,
+    data: Dataset,
+    splits: dict[str, Split],
+    options: RunOptions,
+    about: dict[str, Any],
+    folder: ResultsFolder,
 ) -> RunResult:
     outcome: dict[str, Any] = _NOTHING | {"status": "ok"}
+    checkpoint = folder.model_path(about).with_suffix(".checkpoint.npz")
     try:
-        train, dev = data.splits["train"], data.splits["dev"]
+        train, dev = splits["train"], splits["dev"]
         more: dict[str, Any] = {}
+        if isinstance(train.X, Rows):
+            more["checkpoint"] = checkpoint
         if options.soft_labels:
             # A label that no training image has is none that a model could learn.
             more["soft_labels"] = train.strength[:, np.unique(train.y)]
@@ -132,7 +148,7 @@ def _run(
             on_dev = (dev.X, dev.y) if len(dev.y) else ()
             model.fit(train.X, train.y, *on_dev, progress=progress, **more)
         outcome["fit_seconds"] = round(time.perf_counter() - start, 3)
-        for name, split in data.splits.items():
+        for name, split in splits.items():
             if len(split.y):
                 hits = int((model.predict(split.X) == split.y).sum())
                 outcome[f"{name}_accuracy"] = hits / len(split.y)
@@ -143,6 +159,7 @@ def _run(
             fingerprint=data.store.fingerprint,
             label_names=data.label_names,
         )
+        checkpoint.unlink(missing_ok=True)
     except OSError:  # a full disk is no failure of the model
         raise
     except Exception as error:  # whatever a model raises is its own failure

@@ -1,9 +1,9 @@
 """A pretrained backbone with a new last layer, trained on images at a size it was made for.
 
-First the last layer alone, as a linear probe of the backbone's embeddings (Kumar et al., ICLR 2022:
-a network that starts fine-tuning from random last weights loses what it knew); then the upper third
-of the backbone with it; then everything. Lower layers, which see edges and colours, learn at a lower
-rate than upper ones (Howard and Ruder, ACL 2018).
+First the last layer alone, as a linear probe of the backbone's embeddings (Kumar et al., ICLR
+2022: a network that starts fine-tuning from random last weights loses what it knew); then the upper
+third of the backbone with it; then everything. Lower layers, which see edges and colours, learn at
+a lower rate than upper ones (Howard and Ruder, ACL 2018).
 """
 
 from typing import Any, ClassVar
@@ -97,11 +97,11 @@ class FineTunedCNN(ImageClassifier):
         from cnn._layers import Step
         from cnn._training import Network
 
-        side = self.image_shape_[0]
-        if side < MIN_SIDE or side != self.image_shape_[1]:
+        side, width, _ = self.image_shape_
+        if side < MIN_SIDE or side != width:
             raise ValueError(
                 f"{type(self).__name__} needs square images of at least {MIN_SIDE} px, these have "
-                f"{side} x {self.image_shape_[1]}; make a store with `bench extract --image-size 160`"
+                f"{side} x {width}; `bench extract --image-size 160` keeps larger ones"
             )
         step = Step(self.random_state)
         model = build(self.backbone, side, len(self.classes_), self.dropout, step)

@@ -1,8 +1,8 @@
 """FractalNet, from scratch (Larsson, Maire and Shakhnarovich, ICLR 2017).
 
 A block of C columns follows one rule: a fractal of one column is a convolution, and one of C
-columns joins a convolution with two fractals of C - 1 columns, one after the other. Joins are means.
-Column 0 has one convolution in each block, column C - 1 has 2 ** (C - 1) of them.
+columns joins a convolution with two fractals of C - 1 columns, one after the other. Joins are
+means. Column 0 has one convolution in each block, column C - 1 has 2 ** (C - 1) of them.
 
 Drop-path, half of the mini-batches each: *local* drops each input of each join with a probability,
 but never all of a join's; *global* leaves one column, the same in all blocks. A mini-batch of the

@@ -1,7 +1,7 @@
 """Residual networks, from scratch.
 
-Pre-activation blocks (He et al. 2016b, "Identity mappings"): normalise, cut off, convolve. The first
-block of a stage has a 1x1 convolution beside it where size or channels change.
+Pre-activation blocks (He et al. 2016b, "Identity mappings"): normalise, cut off, convolve. The
+first block of a stage has a 1x1 convolution beside it where size or channels change.
 """
 
 from typing import Any, ClassVar

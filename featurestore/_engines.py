@@ -48,11 +48,16 @@ class Engine(Protocol):
 def choose_engine() -> EngineName:
     """Return "tensorflow" if it sees a GPU, else "litert"."""
     # TensorFlow takes seconds to import, so it is asked only where there may be a GPU.
-    hints = (Path("/dev/nvidia0"), Path("/dev/kfd"))
-    if not (shutil.which("nvidia-smi") or any(hint.exists() for hint in hints)):
+    if not may_have_gpu():
         return "litert"
     tf = load_tensorflow()
     return "tensorflow" if tf.config.list_physical_devices("GPU") else "litert"
+
+
+def may_have_gpu() -> bool:
+    """Return whether there are signs of a GPU that TensorFlow could use."""
+    hints = (Path("/dev/nvidia0"), Path("/dev/kfd"))
+    return bool(shutil.which("nvidia-smi")) or any(hint.exists() for hint in hints)
 
 
 def make_engine(name: EngineName, backbone: Backbone, size: int, weights: Path) -> Engine:

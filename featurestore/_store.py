@@ -19,6 +19,8 @@ from featurestore.errors import (
     StoreVersionError,
 )
 
+FEWEST_VOTES = 3  # below, a vote is no agreement
+
 
 def read_root(path: Path) -> dict[str, Any]:
     """Return the attributes of a finished store's root.
@@ -129,6 +131,26 @@ class FeatureStore:
     def splits(self) -> npt.NDArray[np.uint8]:
         """Splits, uint8 (n,): 0 train, 1 dev, 2 test."""
         return self.read("split")
+
+    @cached_property
+    def is_weak(self) -> npt.NDArray[np.bool_]:
+        """Whether an image is only weakly labelled, bool (n,).
+
+        That is, as many people disagree with its label as agree or more, or fewer than three were
+        asked where others were asked more often. Only ``KeepRule("all")`` keeps such images.
+        """
+        weak = self.label_strength[np.arange(len(self)), self.labels] <= 0.5
+        if self.attributes["settings"]["keep"] != "all":
+            return np.asarray(weak & False)
+        manifest = self.manifest()
+        kept = manifest["row"] >= 0
+        votes = np.zeros(len(self), np.int64)
+        asked = (manifest["agree"] + manifest["disagree"])[kept]
+        rows = manifest["row"][kept]
+        votes[rows] = asked[np.arange(len(rows)), self.labels[rows]]
+        if len(votes) and votes.max() >= FEWEST_VOTES:
+            weak |= votes < FEWEST_VOTES
+        return np.asarray(weak)
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Return the rows of a split, int64 (k,), ascending.

@@ -134,7 +134,7 @@ class Dns(FetchFailure):
 
     kind = "dns"
 
-    def __init__(self, text: str, *, heals: bool) -> None:  # noqa: D107
+    def __init__(self, text: str, *, heals: bool) -> None:
         super().__init__(text)
         self.heals = heals
 
@@ -189,7 +189,7 @@ class RateLimited(FetchFailure):
     kind = "rate_limited"
     heals = True
 
-    def __init__(self, text: str, *, retry_after: float | None = None) -> None:  # noqa: D107
+    def __init__(self, text: str, *, retry_after: float | None = None) -> None:
         super().__init__(text)
         self.retry_after = retry_after
 
@@ -200,7 +200,7 @@ class Http5xx(FetchFailure):
     kind = "http_5xx"
     heals = True
 
-    def __init__(self, text: str, *, retry_after: float | None = None) -> None:  # noqa: D107
+    def __init__(self, text: str, *, retry_after: float | None = None) -> None:
         super().__init__(text)
         self.retry_after = retry_after
 
