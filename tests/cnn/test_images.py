@@ -33,9 +33,6 @@ class Stored:
     def __getitem__(self, rows: slice) -> Array:
         start, stop, _ = rows.indices(len(self))
         self.largest = max(self.largest, stop - start)
-        return numbered(stop, self.shape[1])[start:] if stop < 5000 else self._part(start, stop)
-
-    def _part(self, start: int, stop: int) -> Array:
         made = np.zeros((stop - start, *self.shape[1:]), np.uint8)
         rows = np.arange(start, stop)
         made[..., 0] = (rows % 256)[:, None, None]

@@ -44,14 +44,14 @@ def weights(model: FractalNet) -> list[bytes]:
     return [w.tobytes() for w in model.weights_]
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """What stands in for somebody who stops the program."""
 
 
 def stop_after(steps: int) -> Any:
     def progress(done: int, total: int, text: str) -> None:
         if done >= steps:
-            raise Stopped
+            raise StoppedError
 
     return progress
 
@@ -63,7 +63,7 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_weights(
     path = tmp_path / "run.checkpoint.npz"
     dev = data(30, seed=1)
     expected = tiny(**changed).fit(*data(), *dev)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         tiny(**changed).fit(*data(), *dev, checkpoint=path, progress=stop_after(13))
     assert path.exists()
     steps: list[int] = []
