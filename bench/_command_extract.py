@@ -17,6 +17,7 @@ Examples:
   bench extract fi_csvs/ --store fi.zarr         CSVs as You et al. distributed FI
   bench extract list.csv --labels calm,tense     a header with columns path and label
   bench extract photos/ --store thumb.zarr --embed-from thumbnail
+  bench extract photos/ --store large.zarr --image-size 160
 \b
 Downloads:
   bench extract fi_csvs/ --store fi.zarr --keep-originals fi_images/
@@ -64,6 +65,15 @@ Another backbone, beside the one that is there:
     is_flag=True,
     help="Average each embedding with its mirror image's: about a point more accuracy, twice "
     "the time.",
+)
+@click.option(
+    "--image-size",
+    type=int,
+    multiple=True,
+    metavar="PX",
+    help="Keep the images at this size, too, to fine-tune networks on; may be given several times. "
+    "An image takes about 57 kB of disk at 160 px and 110 kB at 224 px, 2.4 times that while "
+    "extracting.  [default: 32 alone, which is always kept]",
 )
 @click.option(
     "--split",
@@ -180,6 +190,7 @@ def extract(
     embed_size: int | None,
     embed_from: str,
     mirror: bool,
+    image_size: tuple[int, ...],
     split: str,
     seed: int,
     keep: str,
@@ -223,6 +234,7 @@ def extract(
         embed_size=embed_size,
         embed_from=embed_from,  # type: ignore[arg-type]  # checked by click
         mirror=mirror,
+        image_sizes=image_size,
         split=split,
         seed=seed,
         engine=engine,  # type: ignore[arg-type]  # checked by click

@@ -68,6 +68,7 @@ def show_provenance(store: FeatureStore) -> str:
     lines += [(f"source {key}", value) for key, value in attributes["source"].items()]
     names = ("split", "seed", "keep", "min_agree", "min_side")
     lines += [(name, attributes["settings"][name]) for name in names]
+    lines.append(("image_sizes", ", ".join(map(str, store.image_sizes))))
     for name, about in attributes["backbones"].items():
         lines += [(f"{name} {key}", value) for key, value in about.items()]
     lines += [(f"version of {name}", value) for name, value in attributes["versions"].items()]

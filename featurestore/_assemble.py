@@ -13,22 +13,21 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from featurestore._decode import THUMBNAIL
 from featurestore._files import checksum, hash_object, list_objects, sha256_json
 from featurestore._layout import (
     COLUMN_ROWS,
     FORMAT,
     FORMAT_VERSION,
     LEFT_OUT_KINDS,
-    SHARD_ROWS,
     blocks,
     create_column,
     create_pixels,
+    images_name,
 )
 from featurestore._records import Record
 from featurestore._segments import Outcomes, Segments
 from featurestore._select import Selection
-from featurestore._store import FeatureStore
+from featurestore._store import FeatureStore, image_sizes
 
 Passes = dict[str, tuple[Segments, Outcomes]]  # by backbone: where its results are
 _ReadBlock = Callable[[int, int], npt.NDArray[Any]]  # from (start, stop) to these rows
@@ -68,7 +67,10 @@ def assemble_rows(
         read = _old_then_new(there, kind, segments, outcomes, selection.records)
         return _write_pixels(folder, name, (count, *tail), dtype, read, old)
 
-    digests = {"images": write("images", (THUMBNAIL, THUMBNAIL, 3), "uint8", segments, outcomes)}
+    digests: dict[str, str] = {}
+    for side in image_sizes(attributes):
+        name = images_name(side)
+        digests[name] = write(name, (side, side, 3), "uint8", segments, outcomes)
     for backbone, where in passes.items():
         tail = (attributes["backbones"][backbone]["dims"],)
         name = f"embeddings/{backbone}"
@@ -146,8 +148,9 @@ def _write_pixels(
     """
     array = create_pixels(folder, name, shape, dtype)
     digest = hashlib.sha256()
-    there = old - old % SHARD_ROWS
-    for start, stop in blocks(shape[0], SHARD_ROWS):
+    rows = array.shards[0]
+    there = old - old % rows
+    for start, stop in blocks(shape[0], rows):
         block = read(start, stop)
         if stop > there:
             array[start:stop] = block

@@ -3,7 +3,8 @@
 import contextlib
 import io
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,7 @@ class Decoded:
     ----------
     pixels : uint8 (size, size, 3), RGB; what the backbone sees
     thumbnail : uint8 (32, 32, 3), RGB; the raw tensor
+    larger : dict from a side in px to uint8 (side, side, 3), RGB; the same, larger
     width, height : int, px; the image's own size, upright
     format : str, such as "JPEG"; what the bytes are, whatever the file's name says
     """
@@ -56,9 +58,10 @@ class Decoded:
     width: int
     height: int
     format: str
+    larger: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
 
 
-def decode(data: bytes, size: int, min_side: int = 1) -> Decoded:
+def decode(data: bytes, size: int, min_side: int = 1, larger: Sequence[int] = ()) -> Decoded:
     """Decode an image file and resize it, the whole of it, to squares.
 
     The first frame of an animation counts, EXIF orientation is applied, transparency becomes white,
@@ -74,6 +77,8 @@ def decode(data: bytes, size: int, min_side: int = 1) -> Decoded:
         Side of ``pixels``, px.
     min_side : int
         The fewest pixels that an image may have on a side.
+    larger : sequence of int
+        Sides of further tensors, px. Nothing else depends on them.
 
     Raises
     ------
@@ -92,7 +97,7 @@ def decode(data: bytes, size: int, min_side: int = 1) -> Decoded:
     except Exception as error:  # Pillow's plugins raise anything on corrupt headers
         raise Undecodable(_reason(error)) from None
     try:
-        return _load(image, size, min_side)
+        return _load(image, data, size, min_side, larger)
     except (TooLarge, TooSmall):
         raise
     except _BOMBS as error:
@@ -101,7 +106,9 @@ def decode(data: bytes, size: int, min_side: int = 1) -> Decoded:
         raise Undecodable(_reason(error)) from None
 
 
-def _load(image: Image.Image, size: int, min_side: int) -> Decoded:
+def _load(
+    image: Image.Image, data: bytes, size: int, min_side: int, larger: Sequence[int]
+) -> Decoded:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise TooLarge(f"{width} x {height} px; the limit is {MAX_PIXELS} pixels")
@@ -111,16 +118,31 @@ def _load(image: Image.Image, size: int, min_side: int) -> Decoded:
     # Reduced-size decoding stops at what both outputs need: the area mean takes whole pixels only,
     # so with fewer than four a side the thumbnail would depend on the size.
     image.draft("RGB", (max(size, 4 * THUMBNAIL),) * 2)
+    reduced_width = image.width
     image.load()
     # A photograph with a damaged EXIF block is still a photograph.
     with contextlib.suppress(Exception):
         if image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE:
             width, height = height, width
-        ImageOps.exif_transpose(image, in_place=True)
-    rgb = _to_rgb(image)
+    rgb = _to_upright_rgb(image)
     thumbnail = _resize(rgb, THUMBNAIL, Image.Resampling.BOX)
     pixels = thumbnail if size == THUMBNAIL else _resize(rgb, size, Image.Resampling.BILINEAR)
-    return Decoded(pixels, thumbnail, width, height, file_format)
+    if larger:
+        # They need four pixels a side, too. Where these are more than were decoded, the file is
+        # decoded again: what the backbone sees must not depend on which sizes are kept beside it.
+        finer = Image.open(io.BytesIO(data), formats=FORMATS)
+        finer.draft("RGB", (4 * max(larger),) * 2)
+        if finer.width > reduced_width:
+            finer.load()
+            rgb = _to_upright_rgb(finer)
+    kept = {side: _resize(rgb, side, Image.Resampling.BOX) for side in larger}
+    return Decoded(pixels, thumbnail, width, height, file_format, kept)
+
+
+def _to_upright_rgb(image: Image.Image) -> Image.Image:
+    with contextlib.suppress(Exception):  # as above
+        ImageOps.exif_transpose(image, in_place=True)
+    return _to_rgb(image)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

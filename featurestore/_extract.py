@@ -155,7 +155,8 @@ class _Run:
         self.staging.begin({"task": MAKE, **self.described, **_named(job)})
         records = in_store_order(self.source.records, self.settings.seed)
         todo = [i for i, record in enumerate(records) if not record.kind]
-        passes = {job.backbone.name: self._embed(records, todo, job, self.originals)}
+        larger = self.settings.image_sizes[1:]
+        passes = {job.backbone.name: self._embed(records, todo, job, self.originals, larger)}
         backbones = {job.backbone.name: job.about}
         self._append(records, passes, backbones, None)
 
@@ -178,7 +179,8 @@ class _Run:
             )
             for name, about in backbones.items():
                 job = BackboneJob.again(name, about, self.settings.weights)
-                passes[name] = self._embed(records, todo, job, kept)
+                larger = () if passes else self.settings.image_sizes[1:]  # the first has all images
+                passes[name] = self._embed(records, todo, job, kept, larger)
                 _, seen = passes[name]
                 todo = [i for i in todo if seen.segment[i] >= 0]
         self._append(records, passes, backbones, base)
@@ -242,9 +244,14 @@ class _Run:
         commit(self.path)
 
     def _embed(
-        self, records: list[Record], wanted: list[int], job: BackboneJob, kept: Originals | None
+        self,
+        records: list[Record],
+        wanted: list[int],
+        job: BackboneJob,
+        kept: Originals | None,
+        larger: Sequence[int] = (),
     ) -> tuple[Segments, Outcomes]:
-        """Fetch, decode and embed what hasn't been yet."""
+        """Fetch, decode and embed what hasn't been yet; keep images of ``larger`` sizes, too."""
         segments = self.staging.segments(job.backbone.name)
         outcomes = segments.read_outcomes(len(records))
         todo = [(i, records[i].id) for i in wanted if outcomes.kind[i] is None]
@@ -255,7 +262,7 @@ class _Run:
         engine = job.make_engine()
         self.progress.begin(len(wanted), len(wanted) - len(todo))
         stage = FetchStage(todo, self.source.fetch, self.web or WebSettings(), kept)
-        pipeline = Pipeline(stage, engine, size, self.settings.min_side)
+        pipeline = Pipeline(stage, engine, size, self.settings.min_side, larger)
         with closing(stage), closing(pipeline.run(len(todo))) as results:
             try:
                 for result in results:

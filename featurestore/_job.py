@@ -19,6 +19,7 @@ from featurestore._split import parse_ratio
 from featurestore.errors import BackboneError, SourceError
 
 MIN_EMBED_SIZE = 32  # px; keras.applications refuses less
+MAX_IMAGE_SIZE = 512  # px; more than any backbone was trained on, at 786 kB an image
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class ExtractSettings:
     mirror : bool
         Whether an embedding is the mean of the image's and of its mirror image's, at twice the
         cost.
+    image_sizes : tuple of int
+        Sides of the square tensors that are kept of each image, px, 32 to 512. 32 is always among
+        them, whether named or not; they come back ascending, each once.
     min_side : int
         Images with fewer pixels on a side are left out.
     split : str
@@ -47,6 +51,11 @@ class ExtractSettings:
         Of the rows' order and of the splits.
     engine : {"litert", "tensorflow"} or None
         None means TensorFlow with a GPU and LiteRT without.
+
+    Raises
+    ------
+    SourceError
+        If an image size is out of its range.
     """
 
     backbone: str = DEFAULT_BACKBONE
@@ -54,10 +63,20 @@ class ExtractSettings:
     embed_size: int | None = None
     embed_from: Literal["image", "thumbnail"] = "image"
     mirror: bool = False
+    image_sizes: tuple[int, ...] = (THUMBNAIL,)
     min_side: int = 32
     split: str = "80/10/10"
     seed: int = 0
     engine: EngineName | None = None
+
+    def __post_init__(self) -> None:
+        """Bring the image sizes into the one form in which they are noted and compared."""
+        for size in self.image_sizes:
+            if not THUMBNAIL <= size <= MAX_IMAGE_SIZE:
+                raise SourceError(
+                    f"--image-size is {size}; give {THUMBNAIL} to {MAX_IMAGE_SIZE} px"
+                )
+        object.__setattr__(self, "image_sizes", tuple(sorted({THUMBNAIL, *self.image_sizes})))
 
 
 @dataclass(frozen=True)
@@ -150,7 +169,7 @@ def describe_source(source: Source, settings: ExtractSettings) -> dict[str, Any]
         If the split can't be read.
     """
     parse_ratio(settings.split)
-    return {
+    described = {
         "source": f"{source.kind} {source.title}",
         "label_names": list(source.label_names),
         "keep": source.keep.rule,
@@ -160,6 +179,9 @@ def describe_source(source: Source, settings: ExtractSettings) -> dict[str, Any]
         "seed": settings.seed,
         "source_fingerprint": source.fingerprint(),
     }
+    if settings.image_sizes != (THUMBNAIL,):  # stores of 32 px alone stay what they have ever been
+        described["image_sizes"] = list(settings.image_sizes)
+    return described
 
 
 def describe_store(

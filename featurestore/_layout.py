@@ -2,6 +2,7 @@
 
 STORE/zarr.json                     the commit marker: written last, in one piece
 STORE/images                        uint8 (n, 32, 32, 3)
+STORE/images_<side>                 uint8 (n, side, side, 3), for each larger size asked for
 STORE/embeddings/<backbone>         float32 (n, dims)
 STORE/labels                        int64 (n,)
 STORE/label_strength                float32 (n, labels)
@@ -16,16 +17,24 @@ from typing import Any
 import zarr
 from zarr.codecs import BloscCodec, ZstdCodec
 
+from featurestore._decode import THUMBNAIL
+
 FORMAT = "emotion-bench feature store"
 FORMAT_VERSION = 1
 
 # Images and embeddings: a shard is a file (28 of them for 100,000 rows), a chunk what is decoded.
+# Larger images have fewer rows in each, so that both stay at about as many bytes.
 SHARD_ROWS = 4096
 CHUNK_ROWS = 256
 # Everything else is small: one file holds all of most stores.
 COLUMN_ROWS = 65536
 
 LEFT_OUT_KINDS = ("votes", "duplicate")
+
+
+def images_name(side: int) -> str:
+    """Return what the array of images of a size is called."""
+    return "images" if side == THUMBNAIL else f"images_{side}"
 
 
 def create_pixels(store: Path, name: str, shape: tuple[int, ...], dtype: str) -> Any:
@@ -43,16 +52,25 @@ def create_pixels(store: Path, name: str, shape: tuple[int, ...], dtype: str) ->
     dtype : {"uint8", "float32"}
     """
     bits = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle", typesize=1)
+    rows = _rows_per_chunk(shape)
     return zarr.create_array(
         store / name,
         shape=shape,
         dtype=dtype,
-        chunks=(CHUNK_ROWS, *shape[1:]),
-        shards=(SHARD_ROWS, *shape[1:]),
+        chunks=(rows, *shape[1:]),
+        shards=(rows * (SHARD_ROWS // CHUNK_ROWS), *shape[1:]),
         compressors=bits if dtype == "uint8" else None,
         zarr_format=3,
         config=_WRITE_ALL,
     )
+
+
+def _rows_per_chunk(shape: tuple[int, ...]) -> int:
+    """Return as many rows of larger images as take the room of a chunk of 32 px ones."""
+    if len(shape) < 4:
+        return CHUNK_ROWS
+    _, height, width, _ = shape
+    return max(1, CHUNK_ROWS * THUMBNAIL**2 // (height * width))
 
 
 def create_column(store: Path, name: str, shape: tuple[int, ...], dtype: str) -> Any:

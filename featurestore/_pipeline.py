@@ -13,7 +13,7 @@ which they are ready.
 import hashlib
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,10 +75,19 @@ class Pipeline:
         Side of the engine's input, px.
     min_side : int
         Images with fewer pixels on a side fail.
+    larger : sequence of int
+        Sides of further tensors, px.
     """
 
-    def __init__(self, stage: FetchStage, engine: Engine, size: int, min_side: int) -> None:
-        self._parts = stage, engine, size, min_side
+    def __init__(
+        self,
+        stage: FetchStage,
+        engine: Engine,
+        size: int,
+        min_side: int,
+        larger: Sequence[int] = (),
+    ) -> None:
+        self._parts = stage, engine, size, min_side, larger
 
     def run(self, count: int) -> Generator[Result, None, None]:
         """Yield a Result for each of the ``count`` records, as they become ready.
@@ -98,12 +107,19 @@ class _Run:
     """One pass over some records; its threads live no longer than it does."""
 
     def __init__(
-        self, stage: FetchStage, engine: Engine, size: int, min_side: int, count: int
+        self,
+        stage: FetchStage,
+        engine: Engine,
+        size: int,
+        min_side: int,
+        larger: Sequence[int],
+        count: int,
     ) -> None:
         self._stage = stage
         self._engine = engine
         self._size = size
         self._min_side = min_side
+        self._larger = larger
         self._expected = count
         self._stopping = threading.Event()
         self._error: BaseException | None = None
@@ -176,7 +192,7 @@ class _Run:
             result.sha256 = hashlib.sha256(data).hexdigest()
             result.size = len(data)
             try:
-                result.image = decode(data, self._size, self._min_side)
+                result.image = decode(data, self._size, self._min_side, self._larger)
             except RecordFailure as failure:
                 self._fail(result, failure)
                 continue

@@ -1,7 +1,8 @@
 """Results on disk, as they come.
 
-A segment is one ``.npz`` file of up to 128 results, written aside and renamed, so it is there whole
-or not at all. Which results share a segment depends on timing; the store made from them doesn't.
+A segment is one ``.npz`` file of up to 128 results, or fewer with large images, written aside and
+renamed, so it is there whole or not at all. Which results share a segment depends on timing; the
+store made from them doesn't.
 """
 
 import io
@@ -15,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from featurestore._files import write_durably
+from featurestore._layout import images_name
 from featurestore._pipeline import Result
 
 SEGMENT_RESULTS = 128
+SEGMENT_BYTES = 8 * 2**20  # of larger images; a segment is several times in memory at once
 SEGMENT_SECONDS = 2.0  # what a crash may cost, at most, in seconds of work
 _TEXTS = ("kind", "detail", "sha256", "format", "final_url")
 _NUMBERS = ("size", "width", "height", "http_status", "tries", "seconds", "position")
@@ -72,6 +75,7 @@ class Segments:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pending: list[Result] = []
+        self._pending_bytes = 0
         self._flushed = time.monotonic()
         self._next = 0
 
@@ -84,6 +88,8 @@ class Segments:
                 # don't delete an open file.
                 with path.open("rb") as file, np.load(file, allow_pickle=False) as segment:
                     columns = {name: segment[name] for name in _COLUMNS}
+                    for name in set(segment.files) - set(_COLUMNS):
+                        segment[name]  # reading larger images tells whether they are sound
             except Exception:  # zipfile and NumPy raise many kinds on damaged bytes
                 path.unlink()  # its records are simply done again
                 continue
@@ -91,20 +97,24 @@ class Segments:
             self._next = max(self._next, number + 1)
         return found
 
-    def read_arrays(self, number: int) -> dict[str, npt.NDArray[Any]]:
-        """Return a segment's ``images`` uint8 (k, 32, 32, 3) and ``embeddings`` float32 (k, d)."""
+    def read_array(self, number: int, name: str) -> npt.NDArray[Any]:
+        """Return a segment's "images" uint8 (k, 32, 32, 3) or "embeddings" float32 (k, dims).
+
+        Larger images have the name of their array in a store, such as "images_160".
+        """
         with np.load(self._folder / f"{number:08d}.npz", allow_pickle=False) as segment:
-            return {name: segment[name] for name in ("images", "embeddings")}
+            array: npt.NDArray[Any] = segment[name]
+            return array
 
     def read_rows(
         self, name: str, outcomes: Outcomes, records: npt.NDArray[np.int64]
     ) -> npt.NDArray[Any]:
-        """Return "images" or "embeddings" of some records, (k, ...), k > 0, in their order."""
+        """Return images or embeddings of some records, (k, ...), k > 0, in their order."""
         segments, positions = outcomes.segment[records], outcomes.position[records]
         rows: npt.NDArray[Any] | None = None
         for number in np.unique(segments):
             here = np.flatnonzero(segments == number)
-            part = self.read_arrays(int(number))[name]
+            part = self.read_array(int(number), name)
             if rows is None:
                 rows = np.empty((len(records), *part.shape[1:]), part.dtype)
             rows[here] = part[positions[here]]
@@ -112,10 +122,12 @@ class Segments:
         return rows
 
     def add(self, result: Result) -> None:
-        """Keep a result; it is on disk after at most 128 results or about 2 seconds."""
+        """Keep a result; it is on disk after at most 128 results, 8 MiB or about 2 seconds."""
         self._pending.append(result)
-        due = time.monotonic() - self._flushed > SEGMENT_SECONDS
-        if due or len(self._pending) >= SEGMENT_RESULTS:
+        if result.image is not None:
+            self._pending_bytes += sum(pixels.nbytes for pixels in result.image.larger.values())
+        full = len(self._pending) >= SEGMENT_RESULTS or self._pending_bytes >= SEGMENT_BYTES
+        if full or time.monotonic() - self._flushed > SEGMENT_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -129,6 +141,7 @@ class Segments:
         write_durably(self._folder / f"{self._next:08d}.npz", buffer.getvalue())
         self._next += 1
         self._pending = []
+        self._pending_bytes = 0
 
     def _numbered(self) -> Iterator[tuple[int, Path]]:
         for path in sorted(self._folder.glob("*.npz")):
@@ -157,6 +170,9 @@ def _columns(results: Sequence[Result]) -> dict[str, npt.NDArray[Any]]:
         "position": position.astype(np.int32),
         "images": np.array([image.thumbnail for image in images], np.uint8),
         "embeddings": np.array(embeddings, np.float32),
+    } | {
+        images_name(side): np.stack([image.larger[side] for image in images])
+        for side in (images[0].larger if images else ())
     }
 
 

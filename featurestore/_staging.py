@@ -18,9 +18,13 @@ from typing import Any, Self
 import filelock
 
 from featurestore._commit import clear_staging
+from featurestore._decode import THUMBNAIL
 from featurestore._files import write_durably
 from featurestore._segments import Segments
 from featurestore.errors import StoreBusyError, StoreDamagedError, StoreMismatchError
+
+# What a setting is where it isn't noted.
+_UNSAID = {"image_sizes": [THUMBNAIL]}
 
 
 class Staging:
@@ -112,7 +116,7 @@ def refuse_difference(store: Path, before: dict[str, Any], now: dict[str, Any]) 
         If they differ; the text names the first difference.
     """
     for name in now | before:
-        old, new = before.get(name), now.get(name)
+        old, new = (noted.get(name, _UNSAID.get(name)) for noted in (before, now))
         if old == new:
             continue
         if name == "task":

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import zarr
 
 from featurestore._commit import is_committing
-from featurestore._layout import FORMAT, FORMAT_VERSION
+from featurestore._decode import THUMBNAIL
+from featurestore._layout import FORMAT, FORMAT_VERSION, images_name
 from featurestore._records import SPLITS
 from featurestore.errors import (
     StoreDamagedError,
@@ -56,6 +57,11 @@ def read_root(path: Path) -> dict[str, Any]:
             "install a newer one"
         )
     return attributes
+
+
+def image_sizes(attributes: dict[str, Any]) -> tuple[int, ...]:
+    """Return the sizes, px, ascending, in which a store with these attributes keeps its images."""
+    return tuple(attributes["settings"].get("image_sizes", (THUMBNAIL,)))
 
 
 class FeatureStore:
@@ -106,6 +112,24 @@ class FeatureStore:
     def images(self) -> "zarr.Array[Any]":
         """The raw tensors, uint8 (n, 32, 32, 3)."""
         return self.array("images")
+
+    @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """The sizes in which this store keeps its images, px, ascending; 32 is the first."""
+        return image_sizes(self.attributes)
+
+    def images_at(self, size: int) -> "zarr.Array[Any]":
+        """Return the images of one size, uint8 (n, size, size, 3).
+
+        Raises
+        ------
+        KeyError
+            If the store has none of that size; names those that it has.
+        """
+        if size not in self.image_sizes:
+            there = ", ".join(map(str, self.image_sizes))
+            raise KeyError(f"{self.path}: has no images of {size} px; its sizes are {there}")
+        return self.array(images_name(size))
 
     def embeddings(self, backbone: str | None = None) -> "zarr.Array[Any]":
         """Return the embeddings, float32 (n, dims), of one backbone; the store's first unless told.

@@ -85,6 +85,23 @@ def test_from_photos_to_results(bench: Bench, photo_folder: Path, tmp_path: Path
         assert (tmp_path / "results" / name).stat().st_size > 100
 
 
+def test_larger_images_are_kept_and_shown(bench: Bench, photo_folder: Path) -> None:
+    sizes = ("--image-size", 96, "--image-size", 32)
+    assert bench("extract", photo_folder, *SMALL, *sizes).exit_code == 0
+    assert FeatureStore("features.zarr").image_sizes == (32, 96)
+    lines = [line.split() for line in bench("inspect").stdout.splitlines()]
+    assert ["image_sizes", "32,", "96"] in lines
+    assert "is sound" in bench("verify").stdout
+    text = assert_one_line(bench("extract", photo_folder, *SMALL))
+    assert "made with image_sizes = [32, 96], now it is [32]" in text
+
+
+def test_an_image_size_out_of_range_is_one_line(bench: Bench, photo_folder: Path) -> None:
+    text = assert_one_line(bench("extract", photo_folder, "--image-size", 1024))
+    assert "--image-size is 1024; give 32 to 512 px" in text
+    assert not Path("features.zarr").exists()
+
+
 def test_extracting_again_says_that_nothing_was_done(bench: Bench, photo_folder: Path) -> None:
     bench("extract", photo_folder, *SMALL)
     again = bench("extract", photo_folder, *SMALL)

@@ -32,6 +32,22 @@ def finished(
     return path
 
 
+@pytest.fixture(scope="session")
+def large_settings(settings: ExtractSettings) -> ExtractSettings:
+    """The same settings, with the images kept at 160 px, too."""
+    return replace(settings, image_sizes=(160,))
+
+
+@pytest.fixture(scope="session")
+def finished_large(
+    small_sample: Source, large_settings: ExtractSettings, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A finished store of the small sample with images at 160 px, too, to be read only."""
+    path = tmp_path_factory.mktemp("finished") / "large.zarr"
+    extract(small_sample, path, large_settings)
+    return path
+
+
 @pytest.fixture
 def store(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished store, to be damaged at will."""

@@ -322,6 +322,37 @@ def test_decoding_at_a_reduced_size_is_nearly_full_decoding(size: int) -> None:
     assert np.abs(quick.thumbnail.astype(int) - slow.thumbnail).mean() < 4
 
 
+@pytest.mark.parametrize("side", [32, 48, 100, 300])
+def test_a_larger_tensor_is_the_area_mean_too(side: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    image = Image.fromarray(picture)
+    larger = decode(encode(image, "PNG"), 40, larger=(side,)).larger
+    assert larger.keys() == {side}
+    by_hand = np.asarray(image.resize((side, side), Image.Resampling.BOX))
+    np.testing.assert_array_equal(larger[side], by_hand)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "MPO"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_larger_tensors_are_fine_and_upright_and_change_nothing_else(
+    file_format: str, orientation: int
+) -> None:
+    grains = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    upright = Image.fromarray(grains).resize((960, 720), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(STORED[orientation](np.asarray(upright)))
+    data = encode(stored, file_format, quality=95, subsampling=0, exif=exif)
+    plain, more = decode(data, 40), decode(data, 40, larger=(96, 224))
+    assert (plain.width, plain.height, plain.format) == (more.width, more.height, more.format)
+    assert (more.width, more.height) == (960, 720)
+    np.testing.assert_array_equal(plain.pixels, more.pixels)
+    np.testing.assert_array_equal(plain.thumbnail, more.thumbnail)
+    for side in (96, 224):
+        by_hand = np.asarray(upright.resize((side, side), Image.Resampling.BOX)).astype(int)
+        assert np.abs(more.larger[side] - by_hand).mean() < 2
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -1,5 +1,6 @@
 """Extraction: what a store holds, that nothing but its inputs decides it, and stops at any time."""
 
+import io
 import shutil
 import signal
 import subprocess
@@ -246,6 +247,111 @@ class TestFailures:
         assert len(extract(small_sample, tmp_path / "s", settings)) == 80
 
 
+class TestLargerImages:
+    def test_each_is_its_record_resampled_by_hand(
+        self, finished_large: Path, small_sample: Source
+    ) -> None:
+        images = FeatureStore(finished_large).images_at(160)
+        order = in_store_order(small_sample.records, seed=0)
+        for row in (0, 41, 79):
+            photo = Image.open(io.BytesIO(small_sample.fetch(order[row].id)))
+            assert min(photo.size) > 160
+            by_hand = photo.convert("RGB").resize((160, 160), Image.Resampling.BOX)
+            np.testing.assert_array_equal(images[row], np.asarray(by_hand))
+
+    def test_smaller_photos_are_enlarged(
+        self, photo_folder: Path, tmp_path: Path, settings: ExtractSettings
+    ) -> None:
+        source = read_source(str(photo_folder))
+        sizes = replace(settings, image_sizes=(32, 96, 48))
+        store = extract(source, tmp_path / "s", sizes)
+        assert store.image_sizes == (32, 48, 96)
+        photo = Image.open(photo_folder / store.manifest()["id"][7])
+        row = int(store.manifest()["row"][7])
+        for size in (48, 96):
+            by_hand = photo.resize((size, size), Image.Resampling.BOX)
+            np.testing.assert_array_equal(store.images_at(size)[row], np.asarray(by_hand))
+
+    def test_all_else_is_byte_for_byte_what_it_is_without(
+        self, finished: Path, finished_large: Path
+    ) -> None:
+        plain, large = read_tree(finished), read_tree(finished_large)
+        more = {key for key in large if key.startswith("images_160/")}
+        assert more
+        assert large.keys() - more == plain.keys()
+        assert {key for key in plain if plain[key] != large[key]} == {"zarr.json"}
+        before, after = (FeatureStore(path).attributes for path in (finished, finished_large))
+        assert before["fingerprint"] != after["fingerprint"]
+        assert after["settings"] == before["settings"] | {"image_sizes": [32, 160]}
+        added = {"images_160": after["digests"]["images_160"]}
+        assert after["digests"] == before["digests"] | added
+
+    def test_naming_32_alone_changes_nothing(
+        self, finished: Path, small_sample: Source, tmp_path: Path, settings: ExtractSettings
+    ) -> None:
+        store = extract(small_sample, tmp_path / "s", replace(settings, image_sizes=(32, 32)))
+        assert read_tree(store.path) == read_tree(finished)
+        assert set(store.attributes["settings"]) == {
+            *("source", "label_names", "keep", "min_agree", "min_side", "split", "seed"),
+            "source_fingerprint",
+        }
+
+    def test_what_was_stopped_ends_with_the_same_bytes(
+        self,
+        finished_large: Path,
+        small_sample: Source,
+        tmp_path: Path,
+        large_settings: ExtractSettings,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("featurestore._segments.SEGMENT_BYTES", 2 * 160 * 160 * 3)
+        begin(small_sample, tmp_path / "s", large_settings)
+        segments = tmp_path / "s" / ".staging" / "segments" / "mobilenet"
+        assert len(list(segments.iterdir())) > 1
+        extract(small_sample, tmp_path / "s", large_settings)
+        assert read_tree(tmp_path / "s") == read_tree(finished_large)
+        assert verify(tmp_path / "s") == []
+
+    def test_retried_photos_are_appended(
+        self, photo_folder: Path, tmp_path: Path, settings: ExtractSettings
+    ) -> None:
+        photo = photo_folder / "joy" / "3.jpg"
+        healed = photo.read_bytes()
+        photo.write_bytes(b"damaged")
+        source, sizes = read_source(str(photo_folder)), replace(settings, image_sizes=(512,))
+        before = extract(source, tmp_path / "s", sizes)
+        rows = before.images_at(512)[:]
+        full_shard = tmp_path / "s" / "images_512" / "c" / "0" / "0" / "0" / "0"  # of 16 rows
+        written = full_shard.stat().st_mtime_ns
+        photo.write_bytes(healed)
+        after = extract(source, tmp_path / "s", sizes, retry=["not_image"])
+        assert (len(rows), len(after)) == (29, 30)
+        np.testing.assert_array_equal(after.images_at(512)[:29], rows)
+        by_hand = Image.open(photo).resize((512, 512), Image.Resampling.BOX)
+        np.testing.assert_array_equal(after.images_at(512)[29], np.asarray(by_hand))
+        assert full_shard.stat().st_mtime_ns == written
+        assert verify(after.path) == []
+
+    def test_leaving_the_size_out_is_refused(
+        self, finished_large: Path, small_sample: Source, settings: ExtractSettings
+    ) -> None:
+        said = (
+            r"large.zarr: was made with image_sizes = \[32, 160\], now it is \[32\]; give the same"
+        )
+        with pytest.raises(StoreMismatchError, match=said):
+            extract(small_sample, finished_large, settings)
+
+    def test_sizes_are_noted_in_one_form(self) -> None:
+        assert ExtractSettings().image_sizes == (32,)
+        assert ExtractSettings(image_sizes=()).image_sizes == (32,)
+        assert ExtractSettings(image_sizes=(224, 160, 224)).image_sizes == (32, 160, 224)
+
+    @pytest.mark.parametrize("size", [0, 31, 513, -160])
+    def test_sizes_out_of_range_are_named(self, size: int) -> None:
+        with pytest.raises(SourceError, match=f"--image-size is {size}; give 32 to 512 px"):
+            ExtractSettings(image_sizes=(160, size))
+
+
 def _at(manifest: dict[str, np.ndarray], name: str) -> int:
     (at,) = np.flatnonzero(manifest["id"] == f"calm/{name}")
     return int(at)
@@ -317,8 +423,11 @@ class TestRefusals:
         ("seed", "seed = 0, now it is 1"),
         ("split", 'split = "80/10/10", now it is "70/20/10"'),
         ("engine", 'engine = "litert", now it is "tensorflow"'),
+        ("image_sizes", r"image_sizes = \[32\], now it is \[32, 64\]"),
     )
-    OTHER = ExtractSettings(embed_size=64, seed=1, split="70/20/10", engine="tensorflow")
+    OTHER = ExtractSettings(
+        embed_size=64, seed=1, split="70/20/10", engine="tensorflow", image_sizes=(64,)
+    )
 
     @pytest.mark.parametrize(("name", "said"), CHANGES)
     @pytest.mark.parametrize("state", ["finished", "unfinished"])
@@ -531,7 +640,8 @@ class Undisturbed:
     tree: dict[str, bytes]
 
     def arguments(self, store: Path) -> list[str]:
-        return ["extract", str(self.source), "--store", str(store), "--embed-size=32"]
+        sizes = ["--embed-size=32", "--image-size=96"]
+        return ["extract", str(self.source), "--store", str(store), *sizes]
 
     def start(self, store: Path) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -583,6 +693,7 @@ class TestStoppedProcess:
             pytest.param(
                 ".staging/next/images/zarr.json", id="writing the images", marks=pytest.mark.slow
             ),
+            pytest.param(".staging/next/images_96/zarr.json", id="writing the larger images"),
             pytest.param(".staging/next/manifest/kind/zarr.json", id="writing the manifest"),
         ],
     )

@@ -207,6 +207,28 @@ class TestSecondBackbone:
         alone = extract(source, tmp_path / "alone", other_backbone, web=WEB)
         np.testing.assert_array_equal(store.embeddings("other")[:], alone.embeddings()[:])
 
+    def test_larger_images_are_left_alone_and_get_the_rows_of_a_retry(
+        self,
+        source: Source,
+        tmp_path: Path,
+        settings: ExtractSettings,
+        other_backbone: ExtractSettings,
+    ) -> None:
+        large, other = (replace(s, image_sizes=(160,)) for s in (settings, other_backbone))
+        extract(source, tmp_path / "s", large, web=WEB)
+        files = [key for key in list_objects(tmp_path / "s") if key.startswith("images_160/")]
+        before = [(tmp_path / "s" / key).stat().st_mtime_ns for key in files]
+        with pytest.raises(
+            StoreMismatchError, match=r"image_sizes = \[32, 160\], now it is \[32\]"
+        ):
+            extract(source, tmp_path / "s", other_backbone, web=WEB)
+        extract(source, tmp_path / "s", other, web=WEB)
+        assert [(tmp_path / "s" / key).stat().st_mtime_ns for key in files] == before
+        store = extract(source, tmp_path / "s", large, web=WEB, retry=["http_5xx"])
+        assert store.images_at(160).shape[0] == store.embeddings("other").shape[0] == 31
+        assert store.images_at(160)[30].std() > 0
+        assert verify(store.path) == []
+
     def test_with_originals_it_needs_no_network(
         self,
         source: Source,

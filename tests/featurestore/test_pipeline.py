@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from featurestore._decode import decode
 from featurestore._pipeline import Pipeline, Result
 from featurestore.errors import NotFound
 from featurestore.fetch import FetchStage, WebSettings
@@ -60,6 +61,17 @@ def test_every_record_comes_out_once_with_its_own_embedding(
         np.testing.assert_array_equal(result.embedding, expected)
         assert result.sha256 == hashlib.sha256(photos[i]).hexdigest()
         assert result.size == len(photos[i])
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_larger_tensors_come_with_the_results(photos: list[bytes], batch: int) -> None:
+    stage = FetchStage([(0, "0"), (1, "1")], lambda i: photos[int(i)], WebSettings())
+    results = Pipeline(stage, MeanEngine(batch), SIZE, 1, larger=(48, 64)).run(2)
+    for i, result in by_index(list(results)).items():
+        assert result.image is not None
+        expected = decode(photos[i], SIZE, larger=(48, 64)).larger
+        for side in (48, 64):
+            np.testing.assert_array_equal(result.image.larger[side], expected[side])
 
 
 def test_engine_gets_full_batches_and_never_more(photos: list[bytes]) -> None:

@@ -20,7 +20,7 @@ def results(jpeg: Callable[..., bytes]) -> list[Result]:
     """Six results, of which the third failed."""
     made = []
     for index in range(6):
-        image = decode(jpeg(index, size=(50 + index, 40)), 32)
+        image = decode(jpeg(index, size=(50 + index, 40)), 32, larger=(36,))
         embedding = np.full(4, index, np.float32)
         made.append(Result(index, sha256=f"{index:064x}", size=9, image=image, embedding=embedding))
     made[2] = Result(2, kind="gone", detail="404 ü", http_status=404, tries=1, seconds=0.5)
@@ -53,12 +53,14 @@ def test_results_come_back_as_they_went_in(tmp_path: Path, results: list[Result]
     assert found.width.tolist() == [50, 51, 0, 53, 54, 55, 0]
     assert found.format[0] == "JPEG"
     for i in (0, 1, 3, 4, 5):
-        arrays = segments.read_arrays(int(found.segment[i]))
-        position = found.position[i]
-        np.testing.assert_array_equal(arrays["embeddings"][position], np.full(4, i))
+        number, position = int(found.segment[i]), found.position[i]
+        embeddings = segments.read_array(number, "embeddings")
+        np.testing.assert_array_equal(embeddings[position], np.full(4, i))
         image = results[i].image
         assert image is not None
-        np.testing.assert_array_equal(arrays["images"][position], image.thumbnail)
+        thumbnails, larger = (segments.read_array(number, n) for n in ("images", "images_36"))
+        np.testing.assert_array_equal(thumbnails[position], image.thumbnail)
+        np.testing.assert_array_equal(larger[position], image.larger[36])
     assert (found.segment[2], found.position[2]) == (-1, -1)
     assert (found.segment[6], found.position[6]) == (-1, -1)
 
@@ -78,6 +80,19 @@ def test_a_segment_is_written_when_enough_results_came(tmp_path: Path) -> None:
     assert names(tmp_path / "s") == []
     segments.add(Result(SEGMENT_RESULTS, kind="not_found"))
     assert names(tmp_path / "s") == ["00000000.npz"]
+
+
+def test_a_segment_is_written_when_its_images_take_enough_room(
+    tmp_path: Path, results: list[Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("featurestore._segments.SEGMENT_BYTES", 2 * 36 * 36 * 3)
+    segments = Segments(tmp_path)
+    for count, result in zip((0, 1, 1, 1, 2, 2), results, strict=True):  # the third has no image
+        segments.add(result)
+        assert len(names(tmp_path)) == count
+    segments.flush()
+    found = Segments(tmp_path).read_outcomes(6)
+    assert found.segment.tolist() == [0, 0, -1, 1, 1, 2]
 
 
 def test_a_segment_is_written_when_enough_time_passed(
@@ -137,5 +152,7 @@ def test_a_flipped_byte_never_changes_a_result(
         return
     assert found.kind == ["", "", "gone", "", "", ""]
     assert found.sha256[1] == f"{1:064x}"
-    embeddings = segments.read_arrays(0)["embeddings"]
+    embeddings = segments.read_array(0, "embeddings")
     np.testing.assert_array_equal(embeddings[:, 0], [0, 1, 3, 4, 5])
+    larger = [result.image.larger[36] for result in results if result.image is not None]
+    np.testing.assert_array_equal(segments.read_array(0, "images_36"), larger)

@@ -52,6 +52,16 @@ def test_an_unknown_backbone_or_split_is_refused(finished: Path) -> None:
         store.rows("validation")
 
 
+def test_images_are_had_by_their_size(finished: Path, finished_large: Path) -> None:
+    plain, large = FeatureStore(finished), FeatureStore(finished_large)
+    assert (plain.image_sizes, large.image_sizes) == ((32,), (32, 160))
+    assert (large.images_at(160).shape, large.images_at(160).dtype) == ((80, 160, 160, 3), np.uint8)
+    for store in (plain, large):
+        assert store.images_at(32).shape == store.images.shape == (80, 32, 32, 3)
+    with pytest.raises(KeyError, match="has no images of 224 px; its sizes are 32, 160"):
+        large.images_at(224)
+
+
 def test_reading_can_not_change_a_store(finished: Path) -> None:
     with pytest.raises((ValueError, PermissionError), match="read"):
         FeatureStore(finished).images[0] = 0

@@ -10,9 +10,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from featurestore import ExtractSettings, extract, read_source, verify
+from featurestore import ExtractSettings, FeatureStore, extract, read_source, verify
 from featurestore._verify import Damage
-from featurestore.errors import StoreError, StoreNotFoundError, StoreUnfinishedError
+from featurestore.errors import (
+    StoreDamagedError,
+    StoreError,
+    StoreNotFoundError,
+    StoreUnfinishedError,
+)
 
 FILES = (
     "images/c/0/0/0/0",
@@ -71,14 +76,24 @@ def test_rows_of_a_later_shard_are_told(
     settings: ExtractSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for module in ("_layout", "_assemble"):
-        monkeypatch.setattr(f"featurestore.{module}.SHARD_ROWS", 8)
+    monkeypatch.setattr("featurestore._layout.SHARD_ROWS", 8)
     monkeypatch.setattr("featurestore._layout.CHUNK_ROWS", 4)
     extract(read_source(str(photo_folder)), tmp_path / "s", settings)
     assert verify(tmp_path / "s") == []
     flip(tmp_path / "s" / "embeddings" / "mobilenet" / "c" / "3" / "0")
     (damage,) = verify(tmp_path / "s")
     assert damage.what == "checksum differs (rows 24 to 29 of embeddings/mobilenet)"
+
+
+def test_damage_of_larger_images_is_found(finished_large: Path, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(finished_large, tmp_path / "copy.zarr"))
+    key = "images_160/c/0/0/0/0"
+    flip(store / key, (store / key).stat().st_size // 2)
+    assert verify(store) == [Damage(key, "checksum differs (rows 0 to 79 of images_160)")]
+    (store / key).unlink()
+    assert verify(store) == [Damage(key, "is missing (rows 0 to 79 of images_160)")]
+    with pytest.raises(StoreDamagedError, match="images_160/c/0/0/0/0: is missing"):
+        FeatureStore(store)
 
 
 @pytest.mark.parametrize("key", FILES)
