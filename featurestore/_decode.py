@@ -128,14 +128,14 @@ def _load(
     thumbnail = _resize(rgb, THUMBNAIL, Image.Resampling.BOX)
     pixels = thumbnail if size == THUMBNAIL else _resize(rgb, size, Image.Resampling.BILINEAR)
     if larger:
-        # They need four pixels a side, too. Where these are more than were decoded, the file is
-        # decoded again: what the backbone sees must not depend on which sizes are kept beside it.
+        # Where they need more pixels than were decoded, the file is decoded again: what the backbone
+        # sees must not depend on which sizes are kept beside it.
         finer = Image.open(io.BytesIO(data), formats=FORMATS)
-        finer.draft("RGB", (4 * max(larger),) * 2)
+        finer.draft("RGB", (max(larger),) * 2)
         if finer.width > reduced_width:
             finer.load()
             rgb = _to_upright_rgb(finer)
-    kept = {side: _resize(rgb, side, Image.Resampling.BOX) for side in larger}
+    kept = {side: _resize(rgb, side, Image.Resampling.BILINEAR) for side in larger}
     return Decoded(pixels, thumbnail, width, height, file_format, kept)
 
 
