@@ -60,14 +60,16 @@ class Fractal(keras.layers.Layer):  # type: ignore[misc]
         self._depth = 2 ** (columns - 1)
         self._columns = columns
         # By column: its units from input to output.
-        self._units = [[Unit(filters, dropout, step) for _ in range(2**c)] for c in range(columns)]
+        self._units = [
+            [Unit(filters, dropout, 1 + columns, step) for _ in range(2**c)] for c in range(columns)
+        ]
         self._seeds = {depth: step.new_seed() for depth in range(1, self._depth + 1)}
 
     def call(self, x: Any, training: bool = False, path: Route = "all") -> Any:
         """Return the last join."""
         if isinstance(path, int):
             for unit in self._units[path]:
-                x = unit(x, training=training)
+                x = unit(x, training=training, route=1 + path)
             return x
         seen = [x] * self._columns  # what each column's next unit sees
         for depth in range(1, self._depth + 1):
@@ -96,16 +98,16 @@ class Fractal(keras.layers.Layer):  # type: ignore[misc]
 class Unit(keras.layers.Layer):  # type: ignore[misc]
     """Convolution, dropout, batch normalisation, ReLU: as the authors' own generator has it."""
 
-    def __init__(self, filters: int, dropout: float, step: Step) -> None:
+    def __init__(self, filters: int, dropout: float, routes: int, step: Step) -> None:
         super().__init__()
         self._conv = conv_layer(filters, 3, 1, step)
         self._dropout = Dropout(dropout, step)
-        self._norm = BatchNorm()
+        self._norm = BatchNorm(routes)
 
-    def call(self, x: Any, training: bool = False) -> Any:
-        """Return (batch, h, w, filters)."""
+    def call(self, x: Any, training: bool = False, route: int = 0) -> Any:
+        """Return (batch, h, w, filters); ``route`` is 0 for joins, 1 + c for column c alone."""
         x = self._dropout(self._conv(x), training=training)
-        return tf.nn.relu(self._norm(x, training=training))
+        return tf.nn.relu(self._norm(x, training=training, route=route))
 
 
 def survivors(count: int, drop: float, seed: Any) -> Any:

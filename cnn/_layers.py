@@ -21,10 +21,17 @@ class Step:
     Parameters
     ----------
     seed : int
+
+    Attributes
+    ----------
+    number : tf.Variable, int32 ()
+    drops : bool
+        Whether dropout drops anything in what is compiled now.
     """
 
     def __init__(self, seed: int) -> None:
         self.number = tf.Variable(0, dtype=tf.int32, trainable=False, name="step")
+        self.drops = True
         self._seed = seed
         self._layers = 0
 
@@ -42,37 +49,49 @@ class BatchNorm(keras.layers.Layer):  # type: ignore[misc]
     """Batch normalisation of (batch, height, width, channels) over all but channels, fused.
 
     Source: Ioffe and Szegedy 2015.
+
+    Parameters
+    ----------
+    routes : int
+        Ways through the network, each with statistics of its own: what a unit sees in one of them
+        varies more or less than in another.
     """
+
+    def __init__(self, routes: int = 1) -> None:
+        super().__init__()
+        self._routes = routes
 
     def build(self, shape: Any) -> None:
         """Make scale and shift, and the statistics that prediction uses."""
-        channels = (shape[-1],)
-        add = self.add_weight
-        self.gamma = add(shape=channels, initializer="ones", name="gamma", dtype="float32")
-        self.beta = add(shape=channels, initializer="zeros", name="beta", dtype="float32")
-        self.mean = add(
-            shape=channels, initializer="zeros", trainable=False, name="mean", dtype="float32"
-        )
-        self.variance = add(
-            shape=channels, initializer="ones", trainable=False, name="variance", dtype="float32"
-        )
 
-    def call(self, x: Any, training: bool = False) -> Any:
-        """Normalise by the batch in training, otherwise by what training saw."""
-        # A batch without pixels or with one has no variance of its own.
+        def add(name: str, initializer: str, trainable: bool) -> Any:
+            return self.add_weight(
+                shape=(shape[-1],),
+                initializer=initializer,
+                trainable=trainable,
+                name=name,
+                dtype="float32",
+            )
+
+        self.gamma, self.beta = add("gamma", "ones", True), add("beta", "zeros", True)
+        self.means = [add(f"mean_{i}", "zeros", False) for i in range(self._routes)]
+        self.variances = [add(f"variance_{i}", "ones", False) for i in range(self._routes)]
+
+    def call(self, x: Any, training: bool = False, route: int = 0) -> Any:
+        """Normalise by the batch in training, otherwise by what training saw on that route."""
+        mean, variance = self.means[route], self.variances[route]
+        none = tf.constant([], tf.float32)
         found = tf.raw_ops.FusedBatchNormV3(
             x=x,
             scale=tf.convert_to_tensor(self.gamma),
             offset=tf.convert_to_tensor(self.beta),
-            mean=tf.constant([], tf.float32) if training else tf.convert_to_tensor(self.mean),
-            variance=tf.constant([], tf.float32)
-            if training
-            else tf.convert_to_tensor(self.variance),
+            mean=none if training else tf.convert_to_tensor(mean),
+            variance=none if training else tf.convert_to_tensor(variance),
             epsilon=BN_EPSILON,
             is_training=training,
         )
         if training:
-            for kept, new in ((self.mean, found[1]), (self.variance, found[2])):
+            for kept, new in ((mean, found[1]), (variance, found[2])):
                 kept.assign(BN_MOMENTUM * kept + (1 - BN_MOMENTUM) * new)
         return found[0]
 
@@ -93,7 +112,7 @@ class Dropout(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Drop a share of x (batch, ...) in training."""
-        if not training or not self._rate:
+        if not (training and self._rate and self._step.drops):
             return x
         return tf.nn.experimental.stateless_dropout(x, self._rate, self._step.seed(self._layer))
 

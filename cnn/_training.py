@@ -19,6 +19,8 @@ from cnn._recipe import Recipe, TrainingDivergedError
 # Epochs without a better loss before "plateau" divides the rate, and by what.
 PLATEAU_EPOCHS, PLATEAU_FACTOR = 5, 0.1
 EVALUATION_BATCH = 200
+# With a momentum of 0.9 that leaves a fifth of what the epoch before had seen.
+REFRESH_BATCHES = 15
 
 Path_ = Any  # which part of a network a step trains; what it is, is the network's affair
 
@@ -52,6 +54,7 @@ class Network:
         What is subtracted from pixels, and what they are divided by.
     choose_path : callable or None
         Which part of the network a step trains, by the step's number. Each is compiled on its own.
+        No step trains the whole, so its batch normalisation is given statistics after each epoch.
     """
 
     model: Any
@@ -60,6 +63,7 @@ class Network:
     scale: Any
     choose_path: Callable[[int], Path_] | None = None
     _evaluate: Any = field(default=None, repr=False)
+    _see: Any = field(default=None, repr=False)
 
     @property
     def trainable(self) -> list[Any]:
@@ -87,6 +91,21 @@ class Network:
         starts = range(0, len(images), EVALUATION_BATCH)
         batches = (images[a : a + EVALUATION_BATCH] for a in starts)
         return np.concatenate([self._evaluate(b, mirror, path).numpy() for b in batches])
+
+    def refresh_statistics(self, images: Images) -> None:
+        """Let batch normalisation see what the whole network makes of some training images.
+
+        Source: "precise batch norm", Wu and Johnson 2021. Without dropout, as in prediction.
+        """
+        if self._see is None:
+            self._see = tf.function(
+                lambda batch: self.model(self.prepare(batch), training=True), reduce_retracing=True
+            )
+        size = min(EVALUATION_BATCH, len(images))
+        self.step.drops = False
+        for start in np.linspace(0, len(images) - size, REFRESH_BATCHES).astype(int).tolist():
+            self._see(images[start : start + size])
+        self.step.drops = True
 
     def _probabilities(self, batch: Any, mirror: bool, path: Path_) -> Any:
         x = self.prepare(batch)
@@ -162,9 +181,11 @@ def train(
         begin()
     batches = Batches(images, recipe.batch_size, recipe.random_state)
     optimizer = OPTIMIZERS[recipe.optimizer](trained)
-    average = [tf.Variable(v, trainable=False) for v in network.variables]
+    average = network.variables
+    if recipe.averaging:
+        average = [tf.Variable(v, trainable=False) for v in network.variables]
     step_of = _Steps(network, recipe, optimizer, average)
-    held = [*network.variables, *optimizer.state, *average]
+    held = [*network.variables, *optimizer.state, *(average if recipe.averaging else ())]
     weights = targets.sum(axis=1)
     shares = targets / weights[:, None]
     shares = shares * (1 - recipe.label_smoothing) + recipe.label_smoothing / targets.shape[1]
@@ -202,7 +223,10 @@ def train(
                 f"the loss is {measured['loss']} in epoch {state.epoch + 1}; a lower learning_rate "
                 "(or clip) may help"
             )
-        _swap(network.variables, average)
+        if recipe.averaging:
+            _swap(network.variables, average)
+        if network.choose_path:
+            network.refresh_statistics(images)
         if dev:
             measured |= _measure(network, *dev)
         for name, value in measured.items():
@@ -214,7 +238,8 @@ def train(
                 state.best_accuracy, state.best_loss = rank[0], -rank[1]
                 state.best_epoch = state.epoch
                 best = [v.numpy() for v in network.variables]
-        _swap(network.variables, average)
+        if recipe.averaging:
+            _swap(network.variables, average)
         _notice_plateau(state, measured["dev_loss" if dev else "loss"], recipe)
         patient = recipe.patience is None or not dev
         ended = not patient and state.epoch - state.best_epoch >= (recipe.patience or 0)
@@ -230,7 +255,16 @@ def train(
 
 
 class _Steps:
-    """One step of training, compiled for each path and stage."""
+    """One step of training, compiled for each path and stage.
+
+    Parameters
+    ----------
+    network : Network
+    recipe : Recipe
+    optimizer : SGD or Adam
+    average : list of tf.Variable
+        Of the network's variables; not looked at if the recipe averages nothing.
+    """
 
     def __init__(
         self, network: Network, recipe: Recipe, optimizer: Any, average: list[Any]
@@ -290,9 +324,6 @@ class _Steps:
                 old = tf.minimum(recipe.averaging, (t + 1) / (t + 10))
                 for mean, variable in zip(average, network.variables, strict=True):
                     mean.assign_sub((1 - old) * (mean - variable))
-            else:
-                for mean, variable in zip(average, network.variables, strict=True):
-                    mean.assign(variable)
             answers = tf.argmax(shares, axis=1)
             hits = tf.reduce_sum(tf.cast(tf.argmax(logits, axis=1) == answers, tf.int32))
             return loss, hits

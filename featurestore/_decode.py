@@ -128,8 +128,8 @@ def _load(
     thumbnail = _resize(rgb, THUMBNAIL, Image.Resampling.BOX)
     pixels = thumbnail if size == THUMBNAIL else _resize(rgb, size, Image.Resampling.BILINEAR)
     if larger:
-        # Where they need more pixels than were decoded, the file is decoded again: what the backbone
-        # sees must not depend on which sizes are kept beside it.
+        # Where they need more pixels than were decoded, the file is decoded again: what the
+        # backbone sees must not depend on which sizes are kept beside it.
         finer = Image.open(io.BytesIO(data), formats=FORMATS)
         finer.draft("RGB", (max(larger),) * 2)
         if finer.width > reduced_width:

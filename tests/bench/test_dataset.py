@@ -1,11 +1,22 @@
 """Data sets: splits as the store has them, groups of labels, and their votes."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from bench._dataset import NAMED_GROUPS, Dataset, parse_groups
 from bench._errors import BenchError
-from featurestore import SPLITS, FeatureStore
+from featurestore import (
+    SPLITS,
+    ExtractSettings,
+    FeatureStore,
+    KeepRule,
+    SourceOptions,
+    extract,
+    read_source,
+)
 
 
 def test_without_groups_it_is_the_store(sample_store: FeatureStore) -> None:
@@ -14,7 +25,7 @@ def test_without_groups_it_is_the_store(sample_store: FeatureStore) -> None:
     embeddings = sample_store.embeddings()[:]
     for name in SPLITS:
         rows = sample_store.rows(name)
-        split = data.splits[name]
+        split = data.splits()[name]
         np.testing.assert_array_equal(split.rows, rows)
         np.testing.assert_array_equal(split.X, embeddings[rows])
         np.testing.assert_array_equal(split.y, sample_store.labels[rows])
@@ -23,7 +34,7 @@ def test_without_groups_it_is_the_store(sample_store: FeatureStore) -> None:
 
 def test_groups_join_labels_and_their_votes(sample_store: FeatureStore) -> None:
     data = Dataset(sample_store, {"low": ("sadness", "fear"), "high": ("excitement",)})
-    train = data.splits["train"]
+    train = data.splits()["train"]
     ids = [sample_store.label_names.index(name) for name in ("sadness", "fear", "excitement")]
     labels = sample_store.labels[train.rows]
     assert set(labels) == set(ids)
@@ -40,6 +51,57 @@ def test_groups_are_described(sample_store: FeatureStore) -> None:
     assert said["rows"]["train"] == len(sample_store.rows("train"))
     assert said["majority"]["test"] == 0.5
     assert said["majority"]["total"] == 16
+
+
+def test_networks_learn_from_tensors_that_are_read_when_needed(sample_store: FeatureStore) -> None:
+    data = Dataset(sample_store)
+    for name, split in data.splits("thumbnails").items():
+        rows = sample_store.rows(name)
+        assert split.X.shape == (len(rows), 32, 32, 3)
+        assert split.X.dtype == np.uint8
+        np.testing.assert_array_equal(split.X[3:9], sample_store.images[:][rows][3:9])
+        assert len(split.X[5:5]) == 0
+
+
+def test_what_a_store_lacks_is_said(sample_store: FeatureStore) -> None:
+    data = Dataset(sample_store)
+    assert data.lacks("embeddings") == data.lacks("thumbnails") == ""
+    assert "--image-size" in data.lacks("images")
+    assert "--image-size" in data.lacks("weak images")
+
+
+def test_weakly_labelled_images_are_for_those_that_ask_for_them(
+    tmp_path: Path, jpeg: Callable[..., bytes]
+) -> None:
+    """Ten photos in two emotions; on three of them people did not agree, one was seen by two."""
+    votes = {3: (2, 3), 4: (1, 4), 5: (3, 3), 6: (0, 2)}
+    lines = []
+    for number in range(20):
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg(number))
+        against, agree = votes.get(number, (0, 5))
+        agree, against = (against, agree) if number in votes else (agree, against)
+        lines.append(f"{('awe', 'fear')[number % 2]},{number}.jpg,{against},{agree}")
+    (tmp_path / "votes.csv").write_text("\n".join(lines))
+    settings = ExtractSettings(embed_size=32, engine="litert", image_sizes=(64,))
+
+    def store(rule: str) -> FeatureStore:
+        options = SourceOptions(keep=KeepRule(rule))  # type: ignore[arg-type]
+        source = read_source(str(tmp_path), options)
+        return extract(source, tmp_path / f"{rule}.zarr", settings)
+
+    strong, every = store("majority"), store("all")
+    assert len(strong) == 16
+    assert not strong.is_weak.any()
+    assert "--keep all" in Dataset(strong).lacks("weak images")
+    assert len(every) == 20
+    assert every.is_weak.sum() == 4
+    data = Dataset(every)
+    weak = data.splits("weak images")
+    assert every.is_weak[weak["train"].rows].all()
+    assert weak["train"].X.shape[1:] == (64, 64, 3)
+    for name in ("dev", "test"):
+        np.testing.assert_array_equal(weak[name].rows, data.rows(name))
+    assert not any(every.is_weak[data.rows(name)].any() for name in SPLITS)
 
 
 def test_polarity_has_all_eight_emotions_once(sample_store: FeatureStore) -> None:

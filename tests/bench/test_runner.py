@@ -165,7 +165,7 @@ def test_the_model_is_kept_and_knows_its_store(sample_store: FeatureStore, tmp_p
     (path,) = (tmp_path / "runs").glob("pca-svm-default-seed0-*.npz")
     names = sample_store.label_names
     model = load_model(path, fingerprint=sample_store.fingerprint, label_names=names)
-    test = Dataset(sample_store).splits["test"]
+    test = Dataset(sample_store).splits()["test"]
     assert (model.predict(test.X) == test.y).sum() == result.correct
 
 

@@ -25,9 +25,9 @@ def test_batch_norm_is_keras_own_in_outputs_gradients_and_statistics() -> None:
         found.append((y, tape.gradient(loss, x), layer(x, training=False)))
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-2)
-    np.testing.assert_allclose(ours.mean, theirs.moving_mean, rtol=1e-5)
+    np.testing.assert_allclose(ours.means[0], theirs.moving_mean, rtol=1e-5)
     # The fused kernel keeps the unbiased variance, Keras the biased one.
-    np.testing.assert_allclose(ours.variance, theirs.moving_variance, rtol=1e-2)
+    np.testing.assert_allclose(ours.variances[0], theirs.moving_variance, rtol=1e-2)
 
 
 def test_dropout_draws_from_the_step_and_keeps_the_mean() -> None:

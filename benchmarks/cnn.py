@@ -1,0 +1,175 @@
+"""Training speed of ResNet-18 beside PyTorch's, and what augmentation costs.
+
+    python benchmarks/cnn.py
+    python benchmarks/cnn.py --torch-python ~/torch/bin/python
+
+The same pre-activation ResNet-18 (10 classes, 32 px), batch and optimizer, by turns, each in a
+process of its own; steps after the first few are timed. PyTorch has its fused Adam, and NHWC or
+NCHW, whichever was faster; it has the batch as floats already, while ours begins with bytes,
+augments and scales them.
+"""
+
+import argparse
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# This file's own folder comes first otherwise, and its neighbours would hide packages.
+sys.path[:] = [folder for folder in sys.path if Path(folder) != Path(__file__).parent]
+
+CASES = {"imagenet": (200, 10), "cifar": (128, 3)}  # stem: batch, steps timed
+ROLES = ("ours", "plain", "torch", "torch-nhwc")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--torch-python", default=sys.executable, help="a Python that has PyTorch")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--as", dest="role", choices=ROLES, help=argparse.SUPPRESS)
+    parser.add_argument("--stem", choices=tuple(CASES), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.role:
+        run = torch_speed if arguments.role.startswith("torch") else our_speed
+        print(run(arguments.stem, arguments.role))
+        return
+    print(f"{platform.machine()}, Python {platform.python_version()}, ResNet-18, Adam, 32 px")
+    for stem, (batch, _) in CASES.items():
+        speeds: dict[str, list[float]] = {role: [] for role in ROLES}
+        for _ in range(arguments.rounds):
+            for role, found in speeds.items():
+                python = arguments.torch_python if role.startswith("torch") else sys.executable
+                command = [python, __file__, "--as", role, "--stem", stem]
+                output = subprocess.run(command, capture_output=True, text=True, check=True)
+                found.append(float(output.stdout.split()[-1]))
+        for role, found in speeds.items():
+            text = f"{min(found):.0f} .. {max(found):.0f}"
+            print(
+                f"{stem} stem, batch {batch}, {role:10} {statistics.median(found):6.0f} images/s"
+                f" ({text})"
+            )
+        peer = [max(pair) for pair in zip(speeds["torch"], speeds["torch-nhwc"], strict=True)]
+        against = [o / p for o, p in zip(speeds["ours"], peer, strict=True)]
+        augmenting = [1 - o / p for o, p in zip(speeds["ours"], speeds["plain"], strict=True)]
+        print(
+            f"{stem} stem: {ratio(against)} x PyTorch's speed; augmenting and feeding cost "
+            f"{100 * statistics.median(augmenting):.1f} % of a step"
+        )
+
+
+def ratio(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} ({min(values):.2f} .. {max(values):.2f})"
+
+
+def timed(step: Any, finish: Any, stem: str) -> float:
+    batch, steps = CASES[stem]
+    for _ in range(3):
+        step()
+    finish()
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    finish()
+    return batch * steps / (time.perf_counter() - start)
+
+
+def our_speed(stem: str, role: str) -> float:
+    """Images a second of the training loop's own step; "plain" without augmentation, one batch."""
+    from featurestore._tensorflow import load_tensorflow
+
+    tf = load_tensorflow()
+    from cnn import ResNet
+    from cnn._images import Batches
+    from cnn._optimizer import Adam
+    from cnn._recipe import Recipe
+    from cnn._training import _Steps
+
+    augment = {"flip": role == "ours", "shift": 4 if role == "ours" else 0}
+    model = ResNet(
+        stem=stem, optimizer="adam", l2=0.0, averaging=0.0, label_smoothing=0.0, **augment
+    )
+    model.classes_, model.image_shape_ = np.arange(10), (32, 32, 3)
+    model.mean_, model.scale_ = np.full(3, 127, np.float32), np.full(3, 64, np.float32)
+    network = model._network()
+    batch, _ = CASES[stem]
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (10 * batch, 32, 32, 3), dtype=np.uint8)
+    shares = np.eye(10, dtype=np.float32)[rng.integers(0, 10, len(images))]
+    weights = np.ones(len(images), np.float32)
+    step_of = _Steps(network, Recipe.of(model), Adam(network.trainable), [])
+    scales = [1.0] * len(network.trainable)
+    batches = Batches(images, batch, 0)
+    first = tf.constant(images[:batch])
+
+    def forever() -> Any:
+        for epoch in range(10**6):
+            if role == "ours":
+                yield from batches.epoch(epoch)
+            else:
+                yield first, slice(batch)
+
+    feed = forever()
+    last: list[Any] = []
+
+    def step() -> None:
+        pixels, rows = next(feed)
+        last[:] = step_of(len(last), pixels, shares[rows], weights[rows], 1e-3, scales)
+
+    return timed(step, lambda: float(last[0]), stem)
+
+
+def torch_speed(stem: str, role: str) -> float:
+    import torch
+    from torch import nn
+
+    class Block(nn.Module):  # type: ignore[misc]
+        def __init__(self, before: int, after: int, stride: int, first: bool) -> None:
+            super().__init__()
+            self.norm = nn.Identity() if first else nn.BatchNorm2d(before)
+            self.one = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+            self.middle = nn.BatchNorm2d(after)
+            self.two = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+            changed = stride != 1 or before != after
+            self.beside = nn.Conv2d(before, after, 1, stride, bias=False) if changed else None
+
+        def forward(self, x: Any) -> Any:
+            h = torch.relu(self.norm(x))
+            beside = self.beside(h) if self.beside is not None else x
+            return beside + self.two(torch.relu(self.middle(self.one(h))))
+
+    if stem == "imagenet":
+        layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+        layers += [nn.MaxPool2d(3, 2, 1)]
+    else:
+        layers = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+    before = 64
+    for stage in range(4):
+        for block in range(2):
+            after = 64 * 2**stage
+            stride = 2 if stage and not block else 1
+            layers.append(Block(before, after, stride, not stage and not block))
+            before = after
+    layers += [nn.BatchNorm2d(512), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    network = nn.Sequential(*layers, nn.Linear(512, 10))
+    batch, _ = CASES[stem]
+    x = torch.randn(batch, 3, 32, 32)
+    if role == "torch-nhwc":
+        network, x = (t.to(memory_format=torch.channels_last) for t in (network, x))
+    y = torch.randint(0, 10, (batch,))
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3, fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        nn.functional.cross_entropy(network(x), y).backward()
+        optimizer.step()
+
+    return timed(step, lambda: None, stem)
+
+
+if __name__ == "__main__":
+    main()
