@@ -115,7 +115,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if hasattr(self, name) and name != "image_shape_":
                 delattr(self, name)
         self.mean_, self.scale_ = self._pixel_scaling(X)
-        network = self._network()
+        network = self._built()
         about = {
             "settings": {k: repr(v) for k, v in self.get_params().items()},
             "targets": _digest(targets),
@@ -160,7 +160,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from featurestore._tensorflow import load_tensorflow
 
         load_tensorflow()
-        network = self._network()
+        network = self._built()
         for variable, value in zip(network.variables, self.weights_, strict=True):
             variable.assign(value)
         return np.asarray(network.probabilities(X, self.mirror, path))
@@ -191,6 +191,13 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def saved_names(self) -> tuple[str, ...]:
         """Return the names of the attributes that a saved model consists of."""
         return ("classes_", *self._learned)
+
+    def _built(self) -> Any:
+        """Return a new network, for the devices that there are."""
+        from cnn._devices import building
+
+        with building():
+            return self._network()
 
     def _network(self) -> Any:
         """Return a new Network for ``classes_``, ``image_shape_`` and ``mean_``, ``scale_``."""

@@ -44,6 +44,8 @@ class Batches:
     seed : int
     resident_bytes : int
         The most to hold in memory; of more only a window is held, in which rows are shuffled.
+    parts : int
+        A batch can be divided by it.
 
     Attributes
     ----------
@@ -52,10 +54,15 @@ class Batches:
     """
 
     def __init__(
-        self, images: Images, batch: int, seed: int, resident_bytes: int | None = None
+        self,
+        images: Images,
+        batch: int,
+        seed: int,
+        resident_bytes: int | None = None,
+        parts: int = 1,
     ) -> None:
         limit = RESIDENT_BYTES if resident_bytes is None else resident_bytes
-        self.batch = min(batch, len(images))
+        self.batch = max(min(batch, len(images)) // parts * parts, 1)
         self.steps = len(images) // self.batch
         self._images, self._seed = images, seed
         row_bytes = int(np.prod(images.shape[1:]))

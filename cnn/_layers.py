@@ -30,7 +30,12 @@ class Step:
     """
 
     def __init__(self, seed: int) -> None:
-        self.number = tf.Variable(0, dtype=tf.int32, trainable=False, name="step")
+        self.number = tf.Variable(
+            0,
+            dtype=tf.int32,
+            trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
         self.drops = True
         self._seed = seed
         self._layers = 0
@@ -71,6 +76,9 @@ class BatchNorm(keras.layers.Layer):  # type: ignore[misc]
                 trainable=trainable,
                 name=name,
                 dtype="float32",
+                autocast=False,
+                # Each GPU sees its part of a batch.
+                aggregation="none" if trainable else "mean",
             )
 
         self.gamma, self.beta = add("gamma", "ones", True), add("beta", "zeros", True)

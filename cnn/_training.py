@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from cnn import _checkpoint
 from cnn._augment import augment, mix
+from cnn._devices import strategy
 from cnn._images import Batches, Images
 from cnn._layers import Step
 from cnn._optimizer import OPTIMIZERS
@@ -179,11 +180,11 @@ def train(
     found = _checkpoint.load(checkpoint, about) if checkpoint else None
     if not found:
         begin()
-    batches = Batches(images, recipe.batch_size, recipe.random_state)
-    optimizer = OPTIMIZERS[recipe.optimizer](trained)
-    average = network.variables
-    if recipe.averaging:
-        average = [tf.Variable(v, trainable=False) for v in network.variables]
+    replicas = strategy().num_replicas_in_sync
+    batches = Batches(images, recipe.batch_size, recipe.random_state, parts=replicas)
+    with strategy().scope():
+        optimizer = OPTIMIZERS[recipe.optimizer](trained)
+        average = averages(network) if recipe.averaging else network.variables
     step_of = _Steps(network, recipe, optimizer, average)
     held = [*network.variables, *optimizer.state, *(average if recipe.averaging else ())]
     weights = targets.sum(axis=1)
@@ -254,6 +255,13 @@ def train(
     return state.history
 
 
+def averages(network: Network) -> list[Any]:
+    """Return new variables with the values of a network's."""
+    # All GPUs have the same values.
+    kind = tf.VariableAggregation.ONLY_FIRST_REPLICA
+    return [tf.Variable(v, trainable=False, aggregation=kind) for v in network.variables]
+
+
 class _Steps:
     """One step of training, compiled for each path and stage.
 
@@ -272,6 +280,8 @@ class _Steps:
         self._network, self._recipe = network, recipe
         self._optimizer, self._average = optimizer, average
         self._compiled: dict[Any, Any] = {}
+        self._strategy = strategy()
+        self._replicas = self._strategy.num_replicas_in_sync
 
     def __call__(
         self, number: int, pixels: Any, shares: Any, weights: Any, rate: float, scales: list[float]
@@ -307,6 +317,7 @@ class _Steps:
                 losses = tf.nn.softmax_cross_entropy_with_logits(shares, logits)
                 loss = tf.reduce_mean(weights * losses)
             gradients = tape.gradient(loss, [v for v, _ in moved])
+            gradients = self._reduce(gradients)
             if recipe.l2:
                 kernel_ids = {id(v) for v in kernels}
                 gradients = [
@@ -328,7 +339,34 @@ class _Steps:
             hits = tf.reduce_sum(tf.cast(tf.argmax(logits, axis=1) == answers, tf.int32))
             return loss, hits
 
-        return tf.function(step, jit_compile=bool(tf.config.list_physical_devices("GPU")))
+        if self._replicas == 1:
+            return tf.function(step, jit_compile=bool(tf.config.list_physical_devices("GPU")))
+
+        @tf.function  # type: ignore[untyped-decorator]
+        def spread(pixels: Any, shares: Any, weights: Any, rate: Any, number: Any) -> Any:
+            parts = [tf.split(x, self._replicas) for x in (pixels, shares, weights)]
+            given = [
+                self._strategy.experimental_distribute_values_from_function(
+                    lambda context, part=part: part[context.replica_id_in_sync_group]
+                )
+                for part in parts
+            ]
+            loss, hits = self._strategy.run(step, (*given, rate, number))
+            return (
+                self._strategy.reduce("mean", loss, axis=None),
+                self._strategy.reduce("sum", hits, axis=None),
+            )
+
+        return spread
+
+    def _reduce(self, gradients: list[Any]) -> list[Any]:
+        """Return the mean of all GPUs' gradients; None stays None."""
+        if self._replicas == 1:
+            return gradients
+        present = [g for g in gradients if g is not None]
+        context = tf.distribute.get_replica_context()
+        reduced = iter(context.all_reduce(tf.distribute.ReduceOp.MEAN, present))
+        return [None if g is None else next(reduced) for g in gradients]
 
 
 def _stage(stages: Sequence[Stage], epoch: int) -> Stage:

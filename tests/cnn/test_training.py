@@ -9,35 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from tiny_networks import data, tiny
 
 from cnn import FractalNet, TrainingDivergedError, _checkpoint, _images
 from featurestore._tensorflow import load_tensorflow
 
 tf = load_tensorflow()
-
-
-def data(count: int = 120, seed: int = 0) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return images in three classes, each with a bright band of its own."""
-    rng = np.random.default_rng(seed)
-    y = np.arange(count) % 3
-    X = rng.integers(0, 130, (count, 16, 16, 3), dtype=np.uint8)
-    for k in range(3):
-        X[y == k, 5 * k : 5 * k + 5] += 70
-    return X, y
-
-
-def tiny(**changed: Any) -> FractalNet:
-    settings: dict[str, Any] = {
-        "columns": 2,
-        "channels": (4, 8),
-        "dropout": (0.0, 0.1),
-        "epochs": 4,
-        "batch_size": 20,
-        "shift": 1,
-    }
-    return FractalNet(**settings | changed)
 
 
 def weights(model: FractalNet) -> list[bytes]:
@@ -149,8 +127,7 @@ def test_a_killed_process_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     script = tmp_path / "fit.py"
     script.write_text(
         "import sys; from pathlib import Path\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_training import data, tiny\n"
+        "from tiny_networks import data, tiny\n"
         "out = Path(sys.argv[1])\n"
         "model = tiny(epochs=12).fit(*data(600), *data(30, seed=1), checkpoint=out / 'c.npz')\n"
         "model.save(out / 'model.npz')\n"
