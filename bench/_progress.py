@@ -1,6 +1,7 @@
 """Progress bars."""
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ import click
 from tqdm import tqdm
 
 from featurestore import Progress
+
+LINE_SECONDS = 60
 
 
 @contextmanager
@@ -55,18 +58,26 @@ def extraction_progress() -> Iterator[Progress]:
 def fit_progress(name: str) -> Iterator[Callable[[int, int, str], None]]:
     """Yield a callback that shows how far a fit is, if that takes more than a few seconds.
 
-    It takes (steps done, steps at most, what is going on).
+    On a terminal that is a bar; elsewhere, as in a log file, a line each minute. The callback takes
+    (steps done, steps at most, what is going on).
     """
+    terminal = sys.stderr.isatty()
     bars: list[tqdm[Any]] = []
+    begun = spoken = time.monotonic()
 
     def step(done: int, total: int, text: str) -> None:
+        nonlocal spoken
         if not bars:
-            bars.append(
-                tqdm(total=total, desc=name, delay=2, leave=False, disable=not sys.stderr.isatty())
-            )
+            bars.append(tqdm(total=total, desc=name, delay=2, leave=False, disable=not terminal))
         bars[0].total = total
         bars[0].set_postfix_str(text, refresh=False)
         bars[0].update(done - bars[0].n)
+        now = time.monotonic()
+        if not terminal and now - spoken >= LINE_SECONDS:
+            spoken = now
+            left = (now - begun) * (total - done) / max(done, 1)
+            shown = f"about {left / 60:.0f} min left" if done else "just begun"
+            click.echo(f"{name}: {text}; {shown}", err=True)
 
     try:
         yield step
