@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from cnn._images import Images, channel_statistics
+from cnn._images import Images, channel_statistics, in_memory
 from cnn._recipe import Recipe
 from featurestore._model_file import write_model
 from featurestore._targets import ClassWeight, check_soft_labels, training_targets
@@ -52,6 +52,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     class_weight: ClassWeight
     random_state: int
     mirror: bool
+    _ready: Any = None  # the network with weights_, once it was needed
 
     def fit(
         self,
@@ -108,12 +109,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         soft = None
         if soft_labels is not None:
             soft = check_soft_labels(soft_labels, len(X), self.classes_)
-        self.image_shape_ = shape
         targets = training_targets(codes, soft, self.class_weight, self.classes_)
-        dev = self._dev(X_dev, y_dev)
-        for name in self._learned:
-            if hasattr(self, name) and name != "image_shape_":
-                delattr(self, name)
+        self._forget()
+        self.image_shape_ = shape
+        X, dev = in_memory(X), self._dev(X_dev, y_dev)
         self.mean_, self.scale_ = self._pixel_scaling(X)
         network = self._built()
         about = {
@@ -135,6 +134,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         self.n_iter_ = len(self.history_["loss"])
         self.weights_ = [v.numpy() for v in network.variables]
+        self._ready = network
         return self
 
     def predict_proba(self, X: Images) -> Array:
@@ -160,10 +160,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from featurestore._tensorflow import load_tensorflow
 
         load_tensorflow()
-        network = self._built()
-        for variable, value in zip(network.variables, self.weights_, strict=True):
-            variable.assign(value)
-        return np.asarray(network.probabilities(X, self.mirror, path))
+        if self._ready is None:
+            self._ready = self._built()
+            for variable, value in zip(self._ready.variables, self.weights_, strict=True):
+                variable.assign(value)
+        return np.asarray(self._ready.probabilities(X, self.mirror, path))
 
     def predict(self, X: Images) -> Array:
         """Return the likeliest label, (n,), for each of the images X (n, side, side, 3)."""
@@ -191,6 +192,17 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def saved_names(self) -> tuple[str, ...]:
         """Return the names of the attributes that a saved model consists of."""
         return ("classes_", *self._learned)
+
+    def _forget(self) -> None:
+        """Take back what an earlier fit learned."""
+        self._ready = None
+        for name in self._learned:
+            if hasattr(self, name):
+                delattr(self, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but the network in TensorFlow's hands, which can't be copied."""
+        return dict(super().__getstate__()) | {"_ready": None}
 
     def _built(self) -> Any:
         """Return a new network, for the devices that there are."""
@@ -226,7 +238,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         known = np.isin(y, self.classes_)
         if not known.any():
             return None
-        images = X if known.all() else X[:][known]
+        images = in_memory(X) if known.all() else X[:][known]
         return images, np.searchsorted(self.classes_, np.asarray(y)[known])
 
 

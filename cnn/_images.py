@@ -117,6 +117,12 @@ class Batches:
         return np.concatenate(parts), np.concatenate(rows)
 
 
+def in_memory(images: Images) -> Images:
+    """Return images as an array where they fit in memory, else as they are."""
+    fit = np.prod(images.shape, dtype=np.int64) <= RESIDENT_BYTES
+    return np.asarray(images[:]) if fit else images
+
+
 def channel_statistics(images: Images) -> tuple[Any, Any]:
     """Return mean and standard deviation of the channels, float32 (3,) each, within 0..255.
 

@@ -22,6 +22,7 @@ def load_tensorflow() -> Any:
         for gpu in tf.config.list_physical_devices("GPU"):
             with contextlib.suppress(RuntimeError):  # in use already, and so decided
                 tf.config.experimental.set_memory_growth(gpu, True)
+    tf.get_logger().setLevel("ERROR")  # hints about retracing and the like concern developers
     return tf
 
 
