@@ -79,11 +79,14 @@ class Batches:
         import tensorflow as tf
 
         if self._held is None:
-            self._held = tf.constant(np.asarray(self._images[:]))  # on the GPU where there is one
+            self._held = np.asarray(self._images[:])
+            if tf.config.list_physical_devices("GPU"):
+                self._held = tf.constant(self._held)
         order = rng.permutation(len(self._images))
         for step in range(self.steps):
             rows = order[step * self.batch : (step + 1) * self.batch]
-            yield tf.gather(self._held, rows), rows
+            here = isinstance(self._held, np.ndarray)
+            yield self._held[rows] if here else tf.gather(self._held, rows), rows
 
     def _streamed(self, rng: np.random.Generator) -> Iterator[tuple[Any, Any]]:
         """Shuffle blocks, then rows within windows of several blocks; read one window ahead."""
