@@ -55,7 +55,7 @@ class FractalNet(ImageClassifier):
             "dropout": (0.0, 0.1, 0.2, 0.3, 0.4),
             "mirror": False,
         },
-        "quick": {"epochs": 12, "batch_size": 50},
+        "quick": {"epochs": 30, "batch_size": 32},
     }
     _learned: ClassVar[tuple[str, ...]] = (*ImageClassifier._learned, "channels_")
 

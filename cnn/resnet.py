@@ -50,7 +50,7 @@ class ResNet(ImageClassifier):
             "cutout": 0,
             "mirror": False,
         },
-        "quick": {"epochs": 12, "batch_size": 64},
+        "quick": {"epochs": 20, "batch_size": 64},
     }
 
     def __init__(
