@@ -86,7 +86,6 @@ def initial(name: str) -> Iterator[None]:
     import keras
 
     kinds = {
-        "xavier": lambda seed: keras.initializers.GlorotNormal(seed=seed),
         "small": lambda seed: keras.initializers.RandomNormal(stddev=0.01, seed=seed),
         "large": lambda seed: keras.initializers.RandomNormal(stddev=0.2, seed=seed),
     }
@@ -111,13 +110,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = {
     "Adam at 0.02": (PAPER | {"optimizer": "adam"}, PLAIN),
     "no drop-path": (PAPER | {"drop_path": 0.0}, PLAIN),
     "pixels 0..255": (PAPER, raw_pixels),
-    "Xavier's initial kernels": (PAPER, lambda: initial("xavier")),
-    "small initial kernels": (PAPER, lambda: initial("small")),
     "no batch normalisation": (PAPER, without_normalisation),
-    "no batch normalisation, Xavier": (
-        PAPER,
-        lambda: all_of(without_normalisation, lambda: initial("xavier")),
-    ),
     "no batch normalisation, small initial kernels": (
         PAPER,
         lambda: all_of(without_normalisation, lambda: initial("small")),
