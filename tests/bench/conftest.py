@@ -33,3 +33,18 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
     yield give
     signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def voted_photos(tmp_path: Path, jpeg: Callable[..., bytes]) -> Path:
+    """A folder of 40 photos with votes for two emotions; people did not agree on ten of them."""
+    root = tmp_path / "voted"
+    root.mkdir()
+    unclear = ((3, 2), (4, 1), (3, 3), (0, 2), (2, 0))  # against, for; the last two of two people
+    lines = []
+    for number in range(40):
+        (root / f"{number}.jpg").write_bytes(jpeg(seed=number))
+        against, agree = unclear[number % 5] if number < 10 else (0, 5)
+        lines.append(f"{('awe', 'fear')[number % 2]},{number}.jpg,{against},{agree}")
+    (root / "votes.csv").write_text("\n".join(lines))
+    return root

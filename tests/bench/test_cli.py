@@ -288,6 +288,19 @@ def test_a_folder_that_can_not_be_made_is_one_line(bench: Bench, photo_folder: P
 
 
 @pytest.mark.slow
+def test_a_network_is_trained_on_what_people_did_not_agree_on(
+    bench: Bench, voted_photos: Path
+) -> None:
+    made = bench("extract", voted_photos, *SMALL, "--keep", "all", "--image-size", 64)
+    assert made.exit_code == 0
+    result = bench("run", "noisy-finetuned", "--preset", "quick")
+    assert result.exit_code == 0
+    images = int(result.stdout.partition("training on ")[2].split()[0])
+    assert 0 < images <= 10
+    assert "noisy-finetuned: ok" in result.stdout
+
+
+@pytest.mark.slow
 def test_the_embedded_sample_end_to_end_in_an_empty_folder_and_home(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "work").mkdir()

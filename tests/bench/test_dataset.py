@@ -1,6 +1,5 @@
 """Data sets: splits as the store has them, groups of labels, and their votes."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -71,30 +70,21 @@ def test_what_a_store_lacks_is_said(sample_store: FeatureStore) -> None:
 
 
 def test_weakly_labelled_images_are_for_those_that_ask_for_them(
-    tmp_path: Path, jpeg: Callable[..., bytes]
+    voted_photos: Path, tmp_path: Path
 ) -> None:
-    """Ten photos in two emotions; on three of them people did not agree, one was seen by two."""
-    votes = {3: (2, 3), 4: (1, 4), 5: (3, 3), 6: (0, 2)}
-    lines = []
-    for number in range(20):
-        (tmp_path / f"{number}.jpg").write_bytes(jpeg(number))
-        against, agree = votes.get(number, (0, 5))
-        agree, against = (against, agree) if number in votes else (agree, against)
-        lines.append(f"{('awe', 'fear')[number % 2]},{number}.jpg,{against},{agree}")
-    (tmp_path / "votes.csv").write_text("\n".join(lines))
     settings = ExtractSettings(embed_size=32, engine="litert", image_sizes=(64,))
 
     def store(rule: str) -> FeatureStore:
         options = SourceOptions(keep=KeepRule(rule))  # type: ignore[arg-type]
-        source = read_source(str(tmp_path), options)
+        source = read_source(str(voted_photos), options)
         return extract(source, tmp_path / f"{rule}.zarr", settings)
 
     strong, every = store("majority"), store("all")
-    assert len(strong) == 16
+    assert len(strong) == 30
     assert not strong.is_weak.any()
     assert "--keep all" in Dataset(strong).lacks("weak images")
-    assert len(every) == 20
-    assert every.is_weak.sum() == 4
+    assert len(every) == 40
+    assert every.is_weak.sum() == 10
     data = Dataset(every)
     weak = data.splits("weak images")
     assert every.is_weak[weak["train"].rows].all()
