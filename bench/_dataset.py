@@ -122,9 +122,9 @@ class Dataset:
     def lacks(self, learns_from: Input) -> str:
         """Return what the store lacks for a model to learn from, or ""."""
         if learns_from in ("images", "weak images") and len(self.store.image_sizes) == 1:
-            return "the store has no images larger than 32 px; `bench extract --image-size 160`"
+            return "needs larger images: extract with --image-size 160"
         if learns_from == "weak images" and not len(self.weak_rows()):
-            return "the store has no weakly labelled images; `bench extract --keep all` on votes"
+            return "needs weakly labelled images: extract with --keep all"
         return ""
 
     def splits(self, learns_from: Input = "embeddings") -> dict[str, Split]:
