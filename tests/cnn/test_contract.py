@@ -18,8 +18,8 @@ MODELS = {
         16,
     ),
     "ResNet": (ResNet(epochs=8, batch_size=20, shift=0, learning_rate=0.03), 16),
-    "FineTunedCNN": (FineTunedCNN(epochs=2, batch_size=20, shift=0), 64),
-    "NoisyFineTunedCNN": (NoisyFineTunedCNN(epochs=2, batch_size=20, shift=0), 64),
+    "FineTunedCNN": (FineTunedCNN(epochs=5, batch_size=20, shift=0), 64),
+    "NoisyFineTunedCNN": (NoisyFineTunedCNN(epochs=5, batch_size=20, shift=0), 64),
 }
 QUICK = "FractalNet"  # the others take too long for quick tests
 
