@@ -68,7 +68,7 @@ def losses(X: Any, y: Any, settings: dict[str, Any], changed: Callable[[], Any])
 def without_normalisation() -> Iterator[None]:
     from cnn import _fractal
 
-    with mock.patch.object(_fractal.BatchNorm, "call", lambda self, x, training=False: x):
+    with mock.patch.object(_fractal.BatchNorm, "call", lambda self, x, training=False, route=0: x):
         yield
 
 
