@@ -118,7 +118,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         about = {
             "settings": {k: repr(v) for k, v in self.get_params().items()},
             "targets": _digest(targets),
-            "shape": list(shape),
+            "first_images": _digest(X[:16]),
         }
         self.history_ = train(
             network,

@@ -23,7 +23,7 @@ EVALUATION_BATCH = 200
 # With a momentum of 0.9 that leaves a fifth of what the epoch before had seen.
 REFRESH_BATCHES = 15
 
-Path_ = Any  # which part of a network a step trains; what it is, is the network's affair
+Route = Any  # which part of a network a step trains; what it is, is the network's affair
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Network:
     step: Step
     mean: Any
     scale: Any
-    choose_path: Callable[[int], Path_] | None = None
+    choose_path: Callable[[int], Route] | None = None
     _evaluate: Any = field(default=None, repr=False)
     _see: Any = field(default=None, repr=False)
 
@@ -81,7 +81,7 @@ class Network:
         x = (tf.cast(images, tf.float32) - self.mean) / self.scale
         return tf.cast(x, self.model.compute_dtype)
 
-    def probabilities(self, images: Images, mirror: bool = False, path: Path_ = None) -> Any:
+    def probabilities(self, images: Images, mirror: bool = False, path: Route = None) -> Any:
         """Return float32 (n, classes) for uint8 images (n, side, side, 3).
 
         With ``mirror`` the mean of each image's and its mirror image's; with a path by that part of
@@ -108,7 +108,7 @@ class Network:
             self._see(images[start : start + size])
         self.step.drops = True
 
-    def _probabilities(self, batch: Any, mirror: bool, path: Path_) -> Any:
+    def _probabilities(self, batch: Any, mirror: bool, path: Route) -> Any:
         x = self.prepare(batch)
         more = {} if path is None else {"path": path}
         found = [self.model(x, training=False, **more)]
@@ -188,7 +188,7 @@ def train(
     step_of = _Steps(network, recipe, optimizer, average)
     held = [*network.variables, *optimizer.state, *(average if recipe.averaging else ())]
     weights = targets.sum(axis=1)
-    shares = targets / weights[:, None]
+    shares = targets / np.where(weights > 0, weights, 1)[:, None]
     shares = shares * (1 - recipe.label_smoothing) + recipe.label_smoothing / targets.shape[1]
     shares, weights = shares.astype(np.float32), weights.astype(np.float32)
 
@@ -196,7 +196,7 @@ def train(
     if found:
         state, best = _restore(*found, held)
     total = recipe.epochs * batches.steps
-    while state.epoch < recipe.epochs:
+    while state.epoch < recipe.epochs and not _out_of_patience(state, recipe):
         scales = _stage(stages, state.epoch).scales
         begun, spoken = time.perf_counter(), 0.0
         losses: list[Any] = []
@@ -242,14 +242,10 @@ def train(
         if recipe.averaging:
             _swap(network.variables, average)
         _notice_plateau(state, measured["dev_loss" if dev else "loss"], recipe)
-        patient = recipe.patience is None or not dev
-        ended = not patient and state.epoch - state.best_epoch >= (recipe.patience or 0)
         if checkpoint:
             arrays = [v.numpy() for v in held] + (best or [])
             _checkpoint.save(checkpoint, about, vars(state), arrays)
         progress(state.epoch * batches.steps, total, f"epoch {state.epoch}{_last(state)}")
-        if ended:
-            break
     for variable, value in zip(network.variables, best or average, strict=True):
         variable.assign(value)
     return state.history
@@ -296,7 +292,7 @@ class _Steps:
             pixels, shares, weights, tf.constant(rate, tf.float32), tf.constant(number)
         )
 
-    def _compile(self, path: Path_, scales: list[float]) -> Any:
+    def _compile(self, path: Route, scales: list[float]) -> Any:
         network, recipe = self._network, self._recipe
         model, average = network.model, self._average
         moved = [(v, s) for v, s in zip(network.trainable, scales, strict=True) if s]
@@ -383,6 +379,13 @@ def _measure(network: Network, images: Images, codes: Any) -> dict[str, float]:
     loss = -np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean()
     accuracy = (probabilities.argmax(axis=1) == codes).mean()
     return {"dev_loss": float(loss), "dev_accuracy": float(accuracy)}
+
+
+def _out_of_patience(state: _State, recipe: Recipe) -> bool:
+    """Return whether dev accuracy was not better for too long."""
+    if recipe.patience is None or not state.best_epoch:  # no epoch is best without dev
+        return False
+    return state.epoch - state.best_epoch >= recipe.patience
 
 
 def _notice_plateau(state: _State, loss: float, recipe: Recipe) -> None:

@@ -56,7 +56,8 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_weights(
 def test_a_checkpoint_of_other_settings_or_data_is_none(tmp_path: Path) -> None:
     path = tmp_path / "run.checkpoint.npz"
     tiny(epochs=1).fit(*data(), checkpoint=path)
-    for model, given in ((tiny(epochs=2), data()), (tiny(epochs=1), data(100))):
+    others = ((tiny(epochs=2), data()), (tiny(epochs=1), data(100)), (tiny(epochs=1), data(seed=5)))
+    for model, given in others:
         steps: list[int] = []
         model.fit(*given, checkpoint=path, progress=lambda d, t, s, steps=steps: steps.append(d))
         assert min(steps) <= 6
@@ -96,6 +97,22 @@ def test_the_best_epoch_on_dev_is_kept_and_training_stops() -> None:
     curve = model.history_["dev_accuracy"]
     assert model.n_iter_ == len(curve) < 30
     assert model.score(X_dev, y_dev) == pytest.approx(max(curve), abs=1e-6)
+
+
+def test_training_that_ended_early_is_not_taken_up_again(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint.npz"
+    dev = data(60, seed=1)
+    rng = np.random.default_rng(0)
+    X, y = data()
+    noise = rng.permutation(y)
+    expected = tiny(epochs=30, patience=2).fit(X, noise, *dev, checkpoint=path)
+    assert expected.n_iter_ < 30
+    steps: list[int] = []
+    found = tiny(epochs=30, patience=2).fit(
+        X, noise, *dev, checkpoint=path, progress=lambda done, total, text: steps.append(done)
+    )
+    assert steps == []
+    assert weights(found) == weights(expected)
 
 
 def test_plateaus_lower_the_rate() -> None:
