@@ -48,6 +48,7 @@ def test_two_devices_learn_as_one_does() -> None:
     assert min(one[2], two[2]) > 0.9
 
 
+@pytest.mark.slow
 def test_bfloat16_learns_too_and_leaves_the_policy_as_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -22,6 +22,7 @@ def model(channels: tuple[int, ...] = (4, 8), columns: int = 3, **changed: Any) 
     return FractalModel((16, 16, 3), channels, columns, step=Step(0), **settings)
 
 
+@pytest.mark.slow
 def test_the_papers_network_has_33_7_million_parameters() -> None:
     settings = {"classes": 10, "drop_path": 0.15, "dropout": (0.0,) * 5, "step": Step(0)}
     made = FractalModel((32, 32, 3), CHANNELS, 3, **settings)
@@ -107,6 +108,7 @@ def test_gradients_at_the_start_are_finite_and_of_sane_size(path: str | int) -> 
         assert norms.min() > 1e-4
 
 
+@pytest.mark.slow
 def test_the_loss_leaves_chance_within_100_steps() -> None:
     rng = np.random.default_rng(0)
     y = rng.integers(0, 4, 400)
@@ -127,6 +129,7 @@ def test_the_loss_leaves_chance_within_100_steps() -> None:
     assert made.history_["loss"][-1] < 0.5 * np.log(4)
 
 
+@pytest.mark.slow
 def test_the_whole_has_statistics_of_what_it_sees_and_columns_their_own() -> None:
     """A mean of columns varies less than a column: one set of statistics would fit neither."""
     rng = np.random.default_rng(0)

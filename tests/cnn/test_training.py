@@ -34,7 +34,13 @@ def stop_after(steps: int) -> Any:
     return progress
 
 
-@pytest.mark.parametrize("changed", [{}, {"patience": 2, "optimizer": "adam", "mixup": 0.2}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        pytest.param({"patience": 2, "optimizer": "adam", "mixup": 0.2}, marks=pytest.mark.slow),
+    ],
+)
 def test_training_goes_on_from_a_checkpoint_to_the_same_weights(
     tmp_path: Path, changed: dict[str, Any]
 ) -> None:
@@ -53,6 +59,7 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_weights(
     assert found.history_ == expected.history_
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_other_settings_or_data_is_none(tmp_path: Path) -> None:
     path = tmp_path / "run.checkpoint.npz"
     tiny(epochs=1).fit(*data(), checkpoint=path)
@@ -75,6 +82,7 @@ def test_a_damaged_checkpoint_is_none(tmp_path: Path, damage: bytes) -> None:
     assert arrays[0].tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_streamed_images_train_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_images, "RESIDENT_BYTES", 20_000)
     X, y = data(300)
@@ -88,6 +96,7 @@ def test_a_loss_that_is_no_number_ends_training() -> None:
         tiny(learning_rate=1e9, warmup=0.0, optimizer="sgd", epochs=6).fit(*data())
 
 
+@pytest.mark.slow
 def test_the_best_epoch_on_dev_is_kept_and_training_stops() -> None:
     rng = np.random.default_rng(0)
     X, y = data()
@@ -99,6 +108,7 @@ def test_the_best_epoch_on_dev_is_kept_and_training_stops() -> None:
     assert model.score(X_dev, y_dev) == pytest.approx(max(curve), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_training_that_ended_early_is_not_taken_up_again(tmp_path: Path) -> None:
     path = tmp_path / "run.checkpoint.npz"
     dev = data(60, seed=1)
@@ -115,6 +125,7 @@ def test_training_that_ended_early_is_not_taken_up_again(tmp_path: Path) -> None
     assert weights(found) == weights(expected)
 
 
+@pytest.mark.slow
 def test_plateaus_lower_the_rate() -> None:
     rng = np.random.default_rng(0)
     X, y = data(60)
@@ -126,6 +137,7 @@ def test_plateaus_lower_the_rate() -> None:
     assert (np.diff(rates) <= 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [{"clip": 0.5}, {"cutout": 4}, {"class_weight": "balanced"}])
 def test_other_settings_learn_too(changed: dict[str, Any]) -> None:
     assert tiny(epochs=12, **changed).fit(*data(240)).score(*data(60, seed=2)) > 0.8
