@@ -38,15 +38,17 @@ class ModelEntry:
     def build(self, seed: int, preset: str) -> Any:
         """Return the model, unfitted, with a preset's settings."""
         builder = getattr(importlib.import_module(self.module), self.builder)
-        # Classifiers on embeddings are quick as they are.
-        settings = builder.presets.get(preset, builder.presets["default"])
-        return builder(**settings, random_state=seed)
+        return builder(**builder.presets[preset], random_state=seed)
 
     def preset_for(self, asked: str | None, synthetic: bool) -> str:
-        """Return the preset to use: the one asked for; for drawn images a network's "quick"."""
-        if asked:
-            return asked
-        return "quick" if synthetic and self.learns_from != "embeddings" else "default"
+        """Return the preset to use: the one asked for, or else the one that suits the images.
+
+        Unasked, networks on drawn images have "quick", where scores say nothing anyhow.
+        Classifiers on embeddings have no such: they are quick as they are.
+        """
+        if self.learns_from == "embeddings":
+            return asked if asked and asked != "quick" else "default"
+        return asked or ("quick" if synthetic else "default")
 
 
 NETWORK = ("tensorflow", "keras", "numpy")

@@ -57,7 +57,8 @@ def probe(network: Any, images: Images, codes: Array, progress: Progress) -> Non
     parts = []
     for start in range(0, len(images), EVALUATION_BATCH):
         batch = images[start : start + EVALUATION_BATCH]
-        parts.append(embed(network.prepare(batch), training=False).numpy())
+        embedding = embed(network.prepare(batch), training=False)
+        parts.append(tf.cast(embedding, tf.float32).numpy())
         progress(0, 1, f"embedding {start + len(batch):,} of {len(images):,} images")
     X = np.concatenate(parts)
     mean, spread = X.mean(axis=0), X.std(axis=0)

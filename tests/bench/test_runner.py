@@ -205,3 +205,23 @@ def test_groups_are_what_models_tell_apart(sample_store: FeatureStore, tmp_path:
     assert result.settings["groups"] == {"good": ["awe", "amusement"], "bad": ["fear"]}
     (path,) = (tmp_path / "runs").glob("*.npz")
     assert load_model(path, label_names=("good", "bad")).classes_.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "synthetic", "expected"),
+    [
+        ("mlp", None, True, "default"),
+        ("mlp", "quick", True, "default"),
+        ("mlp", "report", True, "report"),
+        ("resnet", None, True, "quick"),
+        ("resnet", None, False, "default"),
+        ("resnet", "quick", False, "quick"),
+        ("finetuned", "report", True, "report"),
+    ],
+)
+def test_networks_on_drawn_images_are_quick_unless_told(
+    name: str, asked: str | None, synthetic: bool, expected: str
+) -> None:
+    preset = MODELS[name].preset_for(asked, synthetic)
+    assert preset == expected
+    assert MODELS[name].build(0, preset).random_state == 0
