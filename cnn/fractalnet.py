@@ -40,6 +40,13 @@ class FractalNet(ImageClassifier):
     Attributes
     ----------
     channels_ : tuple of int
+
+    Notes
+    -----
+    ``Recipe`` describes the other parameters. Drop-path is the paper's; the rate, averaging and
+    label smoothing are ``ResNet``'s, with 60 epochs, because half of the mini-batches train one
+    column alone. A quarter of the channels needs less dropout than the paper's 0 to 40 %: 10 % in
+    the last two blocks; on 8,890 images train was still only 8 points above dev at the end.
     """
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
