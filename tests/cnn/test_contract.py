@@ -98,6 +98,7 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_global_state(case: Case)
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_network(case: Case) -> None:
     other = case.new().set_params(random_state=1, epochs=1)
     other.fit(*case.data(40))
@@ -121,6 +122,7 @@ def test_curves_have_a_point_for_each_epoch_and_are_finite(case: Case) -> None:
     assert np.isfinite(list(curves.values())).all()
 
 
+@pytest.mark.slow
 def test_labels_may_be_text_and_missing_from_dev(case: Case) -> None:
     X, y = case.data(60)
     names = np.array(["joy", "awe", "fear"])[y]
@@ -130,6 +132,7 @@ def test_labels_may_be_text_and_missing_from_dev(case: Case) -> None:
     assert set(model.predict(X)) <= set(names)
 
 
+@pytest.mark.slow
 def test_development_rows_with_unknown_labels_are_left_out(case: Case) -> None:
     X, y = case.data(60)
     train = y < 2
@@ -138,6 +141,7 @@ def test_development_rows_with_unknown_labels_are_left_out(case: Case) -> None:
     assert "dev_accuracy" in model.history_
 
 
+@pytest.mark.slow
 def test_soft_labels_are_learned_from(case: Case) -> None:
     X, y = case.data(60)
     torn = (np.eye(3)[y] + np.roll(np.eye(3)[y], 1, axis=1)) / 2
@@ -176,6 +180,7 @@ def test_presets_have_parameters_of_their_own(case: Case) -> None:
         assert kind(**settings).get_params() == kind().get_params() | settings
 
 
+@pytest.mark.slow
 def test_progress_is_told(case: Case) -> None:
     told: list[tuple[int, int, str]] = []
     case.new().set_params(epochs=1).fit(*case.data(40), progress=lambda *step: told.append(step))

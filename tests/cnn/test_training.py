@@ -143,6 +143,7 @@ def test_other_settings_learn_too(changed: dict[str, Any]) -> None:
     assert tiny(epochs=12, **changed).fit(*data(240)).score(*data(60, seed=2)) > 0.8
 
 
+@pytest.mark.slow
 def test_progress_tells_loss_speed_and_accuracy() -> None:
     told: list[str] = []
     tiny().fit(*data(), *data(30, seed=1), progress=lambda done, total, text: told.append(text))
