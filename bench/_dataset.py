@@ -129,6 +129,16 @@ class Dataset:
 
     def splits(self, learns_from: Input = "embeddings") -> dict[str, Split]:
         """Return what a model learns from, by split; embeddings in memory, images not."""
+        if learns_from not in self._splits:
+            self._splits[learns_from] = self._make_splits(learns_from)
+        return self._splits[learns_from]
+
+    @cached_property
+    def _splits(self) -> dict[str, dict[str, Split]]:
+        """What was made for models before."""
+        return {}
+
+    def _make_splits(self, learns_from: Input) -> dict[str, Split]:
         found = {}
         for split in SPLITS:
             weak = split == "train" and learns_from == "weak images"

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from featurestore._model_file import write_model
+from featurestore._model_file import SavableModel
 from featurestore._targets import ClassWeight, check_soft_labels, training_targets
 
 Array = npt.NDArray[Any]
@@ -47,7 +46,7 @@ class TrainingSet:
         return training_targets(self.codes, self.soft, class_weight, classes)
 
 
-class EmbeddingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class EmbeddingClassifier(ClassifierMixin, SavableModel):  # type: ignore[misc]
     """A classifier of embeddings; a subclass brings ``_fit`` and ``_predict_proba``.
 
     The constructor stores parameters and does nothing else. ``fit`` checks its input, learns, and
@@ -136,24 +135,6 @@ class EmbeddingClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the likeliest label, (n,), for each row of float X (n, features)."""
         likeliest = self.predict_proba(X).argmax(axis=1)  # refuses if nothing was learned
         return np.asarray(self.classes_[likeliest])
-
-    def save(self, path: str | Path, *, fingerprint: str = "", label_names: Any = ()) -> None:
-        """Write what was learned into one ``.npz`` file, without pickle.
-
-        Parameters
-        ----------
-        path : str or Path
-        fingerprint : str
-            Of the store that it was trained on.
-        label_names : sequence of str
-            What the labels are called.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-        """
-        check_is_fitted(self)
-        write_model(Path(path), self, fingerprint, list(label_names))
 
     def saved_names(self) -> tuple[str, ...]:
         """Return the names of the attributes that a saved model consists of."""

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from classifiers._base import Array, TrainingSet
 from classifiers._dense import Adam, DenseNetwork, backpropagate, predict
 from classifiers._scaling import ScaledClassifier
-from featurestore._targets import ClassWeight
+from featurestore._targets import ClassWeight, dev_measures
 
 # Multiplications in a step's forward pass below which one core is as fast as all of them, and many
 # times faster where cores are shared: BLAS threads wait for each other in each product.
@@ -143,7 +143,7 @@ class MLP(ScaledClassifier):
             for epoch in range(1, self.epochs + 1):
                 measured = self._train_epoch(epoch, network, adam, X, targets, rng)
                 if dev:
-                    measured |= _measured(adam.average, *dev)
+                    measured |= dev_measures(adam.average.probabilities(dev[0]), dev[1])
                 for name, value in measured.items():
                     self.history_.setdefault(name, []).append(float(value))
                 kind, name = ("dev", "dev_accuracy") if dev else ("train", "accuracy")
@@ -203,12 +203,3 @@ class MLP(ScaledClassifier):
 
     def _predict_proba(self, X: Array) -> Array:
         return predict(self._scaled(X), list(zip(self.coefs_, self.intercepts_, strict=True)))
-
-
-def _measured(network: DenseNetwork, X: Array, codes: Array) -> dict[str, float]:
-    """Return loss and accuracy of a network on X (m, features) with codes (m,)."""
-    probabilities = network.probabilities(X)
-    right = np.take_along_axis(probabilities, codes[:, None], axis=1)
-    loss = -np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean()
-    hits = (probabilities.argmax(axis=1) == codes).mean()
-    return {"dev_loss": float(loss), "dev_accuracy": float(hits)}

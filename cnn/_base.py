@@ -6,13 +6,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from cnn._images import Images, channel_statistics, in_memory
 from cnn._recipe import Recipe
-from featurestore._model_file import write_model
+from featurestore._model_file import SavableModel
 from featurestore._targets import ClassWeight, check_soft_labels, training_targets
 
 Array = npt.NDArray[Any]
@@ -23,7 +23,7 @@ def silent(done: int, total: int, text: str) -> None:
     """Ignore progress."""
 
 
-class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class ImageClassifier(ClassifierMixin, SavableModel):  # type: ignore[misc]
     """A network that learns from images; a subclass brings ``_network``.
 
     The constructor stores parameters and does nothing else; those named in ``Recipe`` say how it is
@@ -170,28 +170,6 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the likeliest label, (n,), for each of the images X (n, side, side, 3)."""
         likeliest = self.predict_proba(X).argmax(axis=1)  # refuses if nothing was learned
         return np.asarray(self.classes_[likeliest])
-
-    def save(self, path: str | Path, *, fingerprint: str = "", label_names: Any = ()) -> None:
-        """Write what was learned into one ``.npz`` file, without pickle.
-
-        Parameters
-        ----------
-        path : str or Path
-        fingerprint : str
-            Of the store that it was trained on.
-        label_names : sequence of str
-            What the labels are called.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-        """
-        check_is_fitted(self)
-        write_model(Path(path), self, fingerprint, list(label_names))
-
-    def saved_names(self) -> tuple[str, ...]:
-        """Return the names of the attributes that a saved model consists of."""
-        return ("classes_", *self._learned)
 
     def _forget(self) -> None:
         """Take back what an earlier fit learned."""

@@ -1,6 +1,5 @@
 """Pretrained backbones as networks to train. Importing this module loads TensorFlow."""
 
-import importlib
 from typing import Any
 
 import keras
@@ -13,7 +12,7 @@ from cnn._images import Images
 from cnn._layers import Dropout, Step, dense_layer
 from cnn._training import EVALUATION_BATCH
 from featurestore import BACKBONES
-from featurestore._backbones import find_weights, load_network
+from featurestore._backbones import find_weights, load_network, preprocess
 
 PROBE_C = 0.01  # inverse penalty on features of unit spread
 
@@ -35,9 +34,8 @@ def build(backbone: str, side: int, classes: int, dropout: float, step: Step) ->
     for layer in network.layers:
         # Untrainable, it normalises by the statistics it came with.
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
-    preprocess = importlib.import_module(f"keras.applications.{about.module}").preprocess_input
     image = keras.Input((side, side, 3))
-    embedding = network(preprocess(image))  # (batch, dims)
+    embedding = network(preprocess(about, image))  # (batch, dims)
     return keras.Model(image, dense_layer(classes, step)(Dropout(dropout, step)(embedding)))
 
 

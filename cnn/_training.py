@@ -16,6 +16,7 @@ from cnn._images import Batches, Images
 from cnn._layers import Step
 from cnn._optimizer import OPTIMIZERS
 from cnn._recipe import Recipe, TrainingDivergedError
+from featurestore._targets import dev_measures
 
 # Epochs without a better loss before "plateau" divides the rate, and by what.
 PLATEAU_EPOCHS, PLATEAU_FACTOR = 5, 0.1
@@ -229,7 +230,7 @@ def train(
         if network.choose_path:
             network.refresh_statistics(images)
         if dev:
-            measured |= _measure(network, *dev)
+            measured |= dev_measures(network.probabilities(dev[0]), dev[1])
         for name, value in measured.items():
             state.history.setdefault(name, []).append(value)
         state.epoch += 1
@@ -296,7 +297,6 @@ class _Steps:
         network, recipe = self._network, self._recipe
         model, average = network.model, self._average
         moved = [(v, s) for v, s in zip(network.trainable, scales, strict=True) if s]
-        kernels = [v for v, _ in moved if len(v.shape) > 1]
         more = {} if path is None else {"path": path}
 
         def step(pixels: Any, shares: Any, weights: Any, rate: Any, number: Any) -> Any:
@@ -315,9 +315,8 @@ class _Steps:
             gradients = tape.gradient(loss, [v for v, _ in moved])
             gradients = self._reduce(gradients)
             if recipe.l2:
-                kernel_ids = {id(v) for v in kernels}
                 gradients = [
-                    g + recipe.l2 * v if g is not None and id(v) in kernel_ids else g
+                    g + recipe.l2 * v if g is not None and len(v.shape) > 1 else g
                     for g, (v, _) in zip(gradients, moved, strict=True)
                 ]
             if recipe.clip:
@@ -371,14 +370,6 @@ def _stage(stages: Sequence[Stage], epoch: int) -> Stage:
             return stage
         epoch -= stage.epochs
     return stages[-1]
-
-
-def _measure(network: Network, images: Images, codes: Any) -> dict[str, float]:
-    probabilities = network.probabilities(images)
-    right = probabilities[np.arange(len(codes)), codes]
-    loss = -np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean()
-    accuracy = (probabilities.argmax(axis=1) == codes).mean()
-    return {"dev_loss": float(loss), "dev_accuracy": float(accuracy)}
 
 
 def _out_of_patience(state: _State, recipe: Recipe) -> bool:

@@ -137,8 +137,13 @@ def build(backbone: Backbone, size: int, weights: Path) -> Any:
     network.trainable = False
     image = keras.Input((size, size, 3), dtype="uint8", name="image")
     x = keras.ops.cast(image, "float32")
-    preprocess = importlib.import_module(f"keras.applications.{backbone.module}").preprocess_input
-    return keras.Model(image, network(preprocess(x), training=False), name=backbone.name)
+    pixels = preprocess(backbone, x)
+    return keras.Model(image, network(pixels, training=False), name=backbone.name)
+
+
+def preprocess(backbone: Backbone, pixels: Any) -> Any:
+    """Return what a backbone takes, float (batch, size, size, 3), from RGB within 0..255."""
+    return importlib.import_module(f"keras.applications.{backbone.module}").preprocess_input(pixels)
 
 
 def load_network(backbone: Backbone, size: int, weights: Path) -> Any:

@@ -110,6 +110,7 @@ def _load(
     image: Image.Image, data: bytes, size: int, min_side: int, larger: Sequence[int]
 ) -> Decoded:
     width, height = image.size
+    full_width = width
     if width * height > MAX_PIXELS:
         raise TooLarge(f"{width} x {height} px; the limit is {MAX_PIXELS} pixels")
     if min(width, height) < min_side:
@@ -118,7 +119,7 @@ def _load(
     # Reduced-size decoding stops at what both outputs need: the area mean takes whole pixels only,
     # so with fewer than four a side the thumbnail would depend on the size.
     image.draft("RGB", (max(size, 4 * THUMBNAIL),) * 2)
-    reduced_width = image.width
+    decoded_width = image.width
     image.load()
     # A photograph with a damaged EXIF block is still a photograph.
     with contextlib.suppress(Exception):
@@ -127,12 +128,12 @@ def _load(
     rgb = _to_upright_rgb(image)
     thumbnail = _resize(rgb, THUMBNAIL, Image.Resampling.BOX)
     pixels = thumbnail if size == THUMBNAIL else _resize(rgb, size, Image.Resampling.BILINEAR)
-    if larger:
+    if larger and decoded_width < full_width:
         # Where they need more pixels than were decoded, the file is decoded again: what the
         # backbone sees must not depend on which sizes are kept beside it.
         finer = Image.open(io.BytesIO(data), formats=FORMATS)
         finer.draft("RGB", (max(larger),) * 2)
-        if finer.width > reduced_width:
+        if finer.width > decoded_width:
             finer.load()
             rgb = _to_upright_rgb(finer)
     kept = {side: _resize(rgb, side, Image.Resampling.BILINEAR) for side in larger}

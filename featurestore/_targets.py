@@ -41,6 +41,14 @@ def training_targets(
     return np.asarray(targets * weights, np.float32)
 
 
+def dev_measures(probabilities: Array, codes: Array) -> dict[str, float]:
+    """Return "dev_loss" and "dev_accuracy" of probabilities (m, classes) with codes (m,)."""
+    right = probabilities[np.arange(len(codes)), codes]
+    loss = -np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean()
+    accuracy = (probabilities.argmax(axis=1) == codes).mean()
+    return {"dev_loss": float(loss), "dev_accuracy": float(accuracy)}
+
+
 def check_soft_labels(soft_labels: Array, rows: int, classes: Array) -> Array:
     """Return soft labels, float32 (rows, classes), divided by the sum of each row.
 
