@@ -4,7 +4,8 @@ You et al. 2016 (arXiv 1605.02677) give correct and total; the report gives whol
 """
 
 from dataclasses import dataclass
-from typing import Any
+
+from bench._records import StoreAbout
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ BASELINES = (
 REPORT = '"Is a Picture Worth 1,000 Words?" (Kowalski, Jacobson, Rtabi; Stanford)'
 
 
-def comparable(store: dict[str, Any]) -> bool:
-    """Return whether results on a store, as described there, are of FI and its eight labels."""
-    return bool(store["is_fi"]) and not store["groups"]
+def incomparable(store: StoreAbout) -> str:
+    """Return why results on a store can't be compared with these, or "" where they can."""
+    if store.groups:
+        return "not comparable: eight labels of FI"
+    return "" if store.is_fi else "not comparable: measured on FI"

@@ -221,7 +221,7 @@ def extract(
     """
     import featurestore as fs
     from bench._progress import extraction_progress
-    from bench._show import show_store
+    from bench._show_store import show_store
 
     options = fs.SourceOptions(
         labels=_names(labels),

@@ -23,7 +23,7 @@ Examples:
 def inspect(store: Path, failed: bool) -> None:
     """Show what is in a STORE: labels, splits, failures, size and where it came from."""
     import featurestore as fs
-    from bench._show import show_failed, show_provenance, show_store
+    from bench._show_store import show_failed, show_provenance, show_store
 
     opened = fs.FeatureStore(store)
     if failed:

@@ -8,12 +8,15 @@ import click
 from bench._command_extract import DEFAULT_STORE
 from bench._errors import one_line_errors
 
+OUT_OF_TIME = 3
+
 
 @click.command(
     epilog="""\b
 Examples:
   bench run --all
-  bench run mlp --seed 1
+  bench run mlp pca-svm --seeds 5                   five seeds, 0 to 4
+  bench run --all --time-budget 120                 two hours; once more to go on
   bench run --all --preset report                   as the papers trained them
   bench run --all --group polarity --results polarity
   bench run mlp --soft-labels --class-weight balanced
@@ -44,6 +47,13 @@ Examples:
 )
 @click.option("--seed", default=0, show_default=True, help="Of everything random in a model.")
 @click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many seeds, from --seed on; the table has their mean and standard deviation.",
+)
+@click.option(
     "--preset",
     type=click.Choice(["default", "report", "quick"]),
     help="default: what we recommend; report: as published; quick: networks trained for minutes. "
@@ -67,6 +77,13 @@ Examples:
     help="Tell groups of labels apart; give it once for each, or a named grouping: polarity. "
     "Images of other labels are left out.",
 )
+@click.option(
+    "--time-budget",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MINUTES",
+    help="Train no longer than that. What is missing then is unfinished; the same command goes on.",
+)
+@click.option("--force", is_flag=True, help="Redo what was run before.")
 @one_line_errors
 def run(
     models: tuple[str, ...],
@@ -78,24 +95,37 @@ def run(
 ) -> None:
     """Train MODELs on a store and compare them with each other and with published baselines.
 
-    Writes results.csv, results.json, accuracy.svg and the trained models. What was run before with
-    the same data, settings and versions is not run again.
+    Writes report.html, results.json, .csv, .md and .tex, accuracy.svg, and for each run the trained
+    model and its predictions. What was run before with the same data, settings and versions is not
+    run again; what was interrupted goes on.
+
+    Exit status: 0 if all is well, 1 if a model failed or there was an error, 2 for a wrong command
+    line, 3 if the time budget was used up, 130 if interrupted.
     """
     if every == bool(models):
         raise click.UsageError("give either --all or the models to run, such as: bench run mlp")
     import featurestore as fs
     from bench._dataset import Dataset, parse_groups
     from bench._models import MODELS, get_model
+    from bench._outputs import write_outputs
     from bench._results import ResultsFolder
     from bench._runner import RunOptions, run_models
-    from bench._show import show_results
+    from bench._tables import show_results
 
     entries = list(MODELS.values()) if every else [get_model(m) for m in dict.fromkeys(models)]
     data = Dataset(fs.FeatureStore(store), parse_groups(groups))
-    with ResultsFolder(results, data) as folder:
-        failed = run_models(data, entries, RunOptions(**options), folder, click.echo)
+    with ResultsFolder(results, data.describe()) as folder:
+        outcome = run_models(data, entries, RunOptions(**options), folder, click.echo)
+        written = write_outputs(folder, data)
         click.echo()
         click.echo(show_results(folder.results))
-        click.echo(f"\nWritten: {', '.join(str(path) for path in folder.written())}")
-    if failed:
-        raise click.ClickException(f"{', '.join(failed)} failed; see the reasons above")
+        click.echo(f"\nWritten: {', '.join(str(path) for path in written)}")
+    if outcome.failed:
+        raise click.ClickException(f"failed: {'; '.join(outcome.failed)}; see the reasons above")
+    if outcome.unfinished:
+        click.echo(
+            f"The time budget is used up; unfinished: {'; '.join(outcome.unfinished)}. Give the "
+            "same command again to go on.",
+            err=True,
+        )
+        raise SystemExit(OUT_OF_TIME)

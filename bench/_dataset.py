@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bench._errors import BenchError
 from bench._models import Input
+from bench._records import Majority, StoreAbout
 from featurestore import SPLITS, FeatureStore
 from featurestore._rows import Rows
 
@@ -180,7 +180,16 @@ class Dataset:
     def _ids(self, labels: tuple[str, ...]) -> list[int]:
         return [self.store.label_names.index(label) for label in labels]
 
-    def describe(self) -> dict[str, Any]:
+    @cached_property
+    def image_ids(self) -> npt.NDArray[np.str_]:
+        """The first 16 digits of the SHA-256 of each row's file, str (n,)."""
+        manifest = self.store.manifest()
+        kept = manifest["status"] == "kept"
+        ids = np.zeros(len(self.store), "<U16")
+        ids[manifest["row"][kept]] = manifest["sha256"][kept].tolist()
+        return ids
+
+    def describe(self) -> StoreAbout:
         """Return what results say about the data they are on."""
         store, source = self.store, self.store.attributes["source"]
         names = self.label_names
@@ -193,21 +202,21 @@ class Dataset:
             else None
             for split, count in counts.items()
         }
-        return {
-            "title": source["title"],
-            "synthetic": source["synthetic"],
-            "is_fi": source["is_fi"],
-            "fingerprint": store.fingerprint,
-            "label_names": list(names),
-            "groups": {name: list(labels) for name, labels in self.groups.items()},
-            "backbone": store.backbones[0],
-            "embedding": store.attributes["backbones"][store.backbones[0]],
-            "rows": {split: int(count.sum()) for split, count in counts.items()},
-            "image_sizes": list(store.image_sizes),
-            "majority": {
-                "label": None if majority is None else names[majority],
+        return StoreAbout(
+            title=source["title"],
+            synthetic=source["synthetic"],
+            is_fi=source["is_fi"],
+            fingerprint=store.fingerprint,
+            label_names=list(names),
+            groups={name: list(labels) for name, labels in self.groups.items()},
+            backbone=store.backbones[0],
+            embedding=store.attributes["backbones"][store.backbones[0]],
+            rows={split: int(count.sum()) for split, count in counts.items()},
+            image_sizes=list(store.image_sizes),
+            majority=Majority(
+                label=None if majority is None else names[majority],
                 **shares,
-                "correct": 0 if majority is None else int(counts["test"][majority]),
-                "total": int(counts["test"].sum()),
-            },
-        }
+                correct=0 if majority is None else int(counts["test"][majority]),
+                total=int(counts["test"].sum()),
+            ),
+        )

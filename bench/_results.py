@@ -1,119 +1,104 @@
-"""Results: what a run leaves behind, and the folder that keeps it.
+"""The folder of results.
 
-    RESULTS/results.json     all runs with settings, versions, curves and fingerprints
-    RESULTS/results.csv      a line for each run
-    RESULTS/accuracy.svg     the same as a picture
-    RESULTS/runs/<model>-<variant>-seed<seed>-<fingerprint>.json
-    RESULTS/runs/<model>-<variant>-seed<seed>-<fingerprint>.npz    the model itself
+    RESULTS/results.json        all runs: scores, settings, versions, curves, fingerprints
+    RESULTS/results.csv .md .tex, accuracy.svg, report.html        the same for people and papers
+    RESULTS/runs/<model>-<variant>-seed<seed>-<fingerprint>/
+        run.json                the run; written last, so that where it is the run is complete
+        predictions.parquet     probabilities for every image of dev and test
+        model.npz               the model itself
+        checkpoint.npz          while a network is trained
+        error.txt               where it failed, the traceback
 
 A folder holds results on one store, with one grouping of its labels. Every file is written aside
 and renamed.
 """
 
-import csv
-import io
-import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import filelock
+from pydantic import ValidationError
 
-from bench._dataset import Dataset
 from bench._errors import BenchError
+from bench._models import MODELS
+from bench._predictions import Predictions, read_predictions, write_predictions
+from bench._records import FORMAT_VERSION, Results, RunResult, StoreAbout
 from featurestore._files import write_durably
 
-FORMAT_VERSION = 2
-CSV_COLUMNS = (
-    "model",
-    "variant",
-    "seed",
-    "status",
-    "train_accuracy",
-    "dev_accuracy",
-    "test_accuracy",
-    "correct",
-    "total",
-    "fit_seconds",
-    "reason",
-    "fingerprint",
-)
 
+def read_results(folder: Path) -> Results:
+    """Return the results that a folder holds.
 
-@dataclass(frozen=True)
-class RunResult:
-    """One model, trained once.
-
-    Attributes
-    ----------
-    model : str
-    variant : str
-        Its preset, with what else was asked for: "default", "default+soft-labels".
-    seed : int
-    status : {"ok", "failed", "skipped"}
-    reason : str
-        Why it failed or was skipped, in one line.
-    train_accuracy, dev_accuracy, test_accuracy : float or None
-        Within 0..1; None where the split is empty or the run isn't ok.
-    correct, total : int or None
-        Of the test split.
-    fit_seconds : float or None
-    settings : dict
-        The model's parameters, whether it learned from soft labels, and the groups of labels.
-    versions : dict
-    store_fingerprint : str
-    fingerprint : str
-        Of data, model, seed, settings and versions: the same means the same numbers.
-    history : dict
-        Curves by epoch, for models that are trained in epochs: loss and accuracy in training and on
-        dev, and the learning rate.
-    search : list of dict
-        Settings that were tried on dev and their accuracies, for models that choose theirs so.
+    Raises
+    ------
+    BenchError
+        If there are none, or they can't be read.
     """
+    path = folder / "results.json"
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise BenchError(f"{folder}: holds no results; `bench run --all` makes some") from None
+    try:
+        found = Results.model_validate_json(content)
+    except ValidationError as error:
+        version = _version(content)
+        if version and version != FORMAT_VERSION:
+            why = f"has format version {version}, and this program reads {FORMAT_VERSION}"
+        else:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"])) or "it"
+            why = f"can't be read: {place}: {first['msg']}"
+        raise BenchError(f"{path}: {why}; move it away or give another --results") from None
+    if found.format_version != FORMAT_VERSION:
+        raise BenchError(
+            f"{path}: has format version {found.format_version}, and this program reads "
+            f"{FORMAT_VERSION}; move it away or give another --results"
+        )
+    return found
 
-    model: str
-    variant: str
-    seed: int
-    status: str
-    reason: str
-    train_accuracy: float | None
-    dev_accuracy: float | None
-    test_accuracy: float | None
-    correct: int | None
-    total: int | None
-    fit_seconds: float | None
-    settings: dict[str, Any]
-    versions: dict[str, str]
-    store_fingerprint: str
-    fingerprint: str
-    history: dict[str, list[float]] = field(default_factory=dict)
-    search: list[dict[str, float]] = field(default_factory=list)
 
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """What tells it from others: a folder keeps one run of each."""
-        return self.model, self.variant, self.seed
+def _version(content: bytes) -> Any:
+    from pydantic_core import from_json
+
+    try:
+        found = from_json(content)
+    except ValueError:
+        return None
+    return found.get("format_version") if isinstance(found, dict) else None
 
 
-@dataclass(frozen=True)
-class Results:
-    """All results on one store.
+def runs_folder(folder: Path, run: RunResult) -> Path:
+    """Return the folder of one run."""
+    return folder / "runs" / run.folder_name
 
-    Attributes
-    ----------
-    store : dict
-        Title, whether synthetic or FI, fingerprint, label names and groups, backbone, rows by
-        split, and the accuracy of always guessing the most frequent training label.
-    runs : list of RunResult
+
+def predictions_of(folder: Path, run: RunResult) -> Predictions | None:
+    """Return a run's predictions, or None if they are gone.
+
+    Raises
+    ------
+    BenchError
+        If they can't be read.
     """
-
-    store: dict[str, Any]
-    runs: list[RunResult]
+    try:
+        return read_predictions(runs_folder(folder, run) / "predictions.parquet")
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise BenchError(f"{error}; redo the run with --force") from error
 
 
 class ResultsFolder:
     """The folder of results on one store, held by this process; use it in a ``with`` statement.
+
+    Parameters
+    ----------
+    path : Path
+    about : StoreAbout
+        The store.
 
     Raises
     ------
@@ -122,18 +107,18 @@ class ResultsFolder:
         writes it.
     """
 
-    def __init__(self, path: Path, data: Dataset) -> None:
-        self._path = path
+    def __init__(self, path: Path, about: StoreAbout) -> None:
+        self.path = path
         self._lock = filelock.FileLock(path / ".lock", timeout=0)
-        self.results = Results(data.describe(), [])
+        self.results = Results(store=about, runs=[])
 
     def __enter__(self) -> Self:
-        (self._path / "runs").mkdir(parents=True, exist_ok=True)
+        (self.path / "runs").mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire()
         except filelock.Timeout:
             raise BenchError(
-                f"{self._path}: another `bench run` is writing here; wait for it or give another "
+                f"{self.path}: another `bench run` is writing here; wait for it or give another "
                 "--results"
             ) from None
         try:
@@ -151,73 +136,69 @@ class ResultsFolder:
     ) -> None:
         self._lock.release()
 
-    def find(self, about: dict[str, Any]) -> RunResult | None:
-        """Return an earlier run that ended well with the same fields and fingerprint, or None."""
+    def find(self, about: RunResult) -> RunResult | None:
+        """Return an earlier run that ended well with the same fingerprint, or None."""
         try:
-            path = self.model_path(about).with_suffix(".json")
-            return RunResult(**json.loads(path.read_bytes()))
-        except FileNotFoundError:
+            text = (runs_folder(self.path, about) / "run.json").read_bytes()
+            found = RunResult.model_validate_json(text)
+        except (FileNotFoundError, ValidationError):  # or cut short by a full disk
             return None
-        except (ValueError, TypeError):  # cut short by a full disk, or from another version
-            return None
+        there = (runs_folder(self.path, about) / "predictions.parquet").exists()
+        return found if there and found.fingerprint == about.fingerprint else None
 
-    def model_path(self, about: dict[str, Any]) -> Path:
-        """Return where the model of the run with these fields belongs."""
-        name = "{model}-{variant}-seed{seed}".format(**about)
-        return self._path / "runs" / f"{name}-{about['fingerprint'][:16]}.npz"
+    def earlier(self, about: RunResult) -> RunResult | None:
+        """Return the run in the results that this one would replace, or None."""
+        return next((run for run in self.results.runs if run.key == about.key), None)
+
+    def begin(self, about: RunResult, *, anew: bool) -> Path:
+        """Return the folder of a run to be made; ``anew``: emptied of what an earlier try left."""
+        folder = runs_folder(self.path, about)
+        folder.mkdir(exist_ok=True)
+        if anew:
+            # run.json first: without it, the rest is nothing that anyone relies on.
+            for name in ("run.json", "checkpoint.npz"):
+                (folder / name).unlink(missing_ok=True)
+        (folder / "error.txt").unlink(missing_ok=True)
+        return folder
+
+    def commit(self, run: RunResult, predictions: Predictions, label_names: Iterable[str]) -> None:
+        """Keep a run that ended well; its model is in its folder."""
+        folder = runs_folder(self.path, run)
+        write_predictions(folder / "predictions.parquet", predictions, list(label_names))
+        write_durably(folder / "run.json", run.model_dump_json(indent=1).encode())
+        (folder / "checkpoint.npz").unlink(missing_ok=True)
+        self.add(run)
 
     def add(self, run: RunResult) -> None:
-        """Keep a run, in place of an earlier one of the same model, variant and seed."""
-        if run.status == "ok":
-            fields = asdict(run)
-            path = self.model_path(fields).with_suffix(".json")
-            _write(path, json.dumps(fields, indent=1))
-        kept = [r for r in self.results.runs if r.key != run.key]
-        self.results.runs[:] = [*kept, run]
-        self._write_tables()
+        """List a run in the results, in place of an earlier one of its model, variant and seed."""
+        if run in self.results.runs:
+            return
+        order = list(MODELS)
 
-    def written(self) -> list[Path]:
-        """Return the files that people look at."""
-        return [self._path / n for n in ("results.csv", "results.json", "accuracy.svg")]
+        def place(r: RunResult) -> tuple[int, str, str, int]:
+            return order.index(r.model) if r.model in order else len(order), *r.key
+
+        kept = [r for r in self.results.runs if r.key != run.key]
+        self.results.runs[:] = sorted([*kept, run], key=place)
+        self.write("results.json", self.results.model_dump_json(indent=1))
+
+    def write(self, name: str, text: str) -> Path:
+        """Write one of the folder's files, whole or not at all."""
+        write_durably(self.path / name, text.encode())
+        return self.path / name
 
     def _read(self) -> None:
-        path = self._path / "results.json"
-        if not path.exists():
+        if not (self.path / "results.json").exists():
             return
-        try:
-            found = json.loads(path.read_bytes())
-            runs = [RunResult(**run) for run in found["runs"]]
-            store = found["store"]
-            other = store["fingerprint"] != self.results.store["fingerprint"]
-            regrouped = store["groups"] != self.results.store["groups"]
-        except (ValueError, KeyError, TypeError):
+        found, here = read_results(self.path), self.results.store
+        if found.store.fingerprint != here.fingerprint:
             raise BenchError(
-                f"{path}: can't be read; move it away or give another --results"
-            ) from None
-        if other:
-            raise BenchError(
-                f"{self._path}: holds results on another store ({store['title']}, fingerprint "
-                f"{store['fingerprint'][:12]}); give another --results"
+                f"{self.path}: holds results on another store ({found.store.title}, fingerprint "
+                f"{found.store.fingerprint[:12]}); give another --results"
             )
-        if regrouped:
+        if found.store.groups != here.groups:
             raise BenchError(
-                f"{self._path}: holds results with other groups of labels ("
-                f"{', '.join(store['label_names'])}); give another --results"
+                f"{self.path}: holds results with other groups of labels ("
+                f"{', '.join(found.store.label_names)}); give another --results"
             )
-        self.results.runs[:] = runs
-
-    def _write_tables(self) -> None:
-        from bench._chart import draw_accuracy
-
-        content = {"format_version": FORMAT_VERSION} | asdict(self.results)
-        _write(self._path / "results.json", json.dumps(content, indent=1))
-        text = io.StringIO()
-        table = csv.DictWriter(text, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
-        table.writeheader()
-        table.writerows(asdict(run) for run in self.results.runs)
-        _write(self._path / "results.csv", text.getvalue())
-        _write(self._path / "accuracy.svg", draw_accuracy(self.results))
-
-
-def _write(path: Path, text: str) -> None:
-    write_durably(path, text.encode())
+        self.results.runs[:] = found.runs

@@ -1,23 +1,33 @@
 """Training models on a store, one after the other."""
 
 import json
+import math
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench._dataset import Dataset, Split
+from bench._memory import peak_memory
 from bench._models import ModelEntry
+from bench._predictions import Predictions
 from bench._progress import fit_progress
-from bench._results import ResultsFolder, RunResult
-from featurestore import SPLITS
+from bench._provenance import source_digest, this_machine
+from bench._records import RunResult
+from bench._results import ResultsFolder
+from bench._statistics import score
 from featurestore._engines import may_have_gpu
 from featurestore._files import sha256_json
 from featurestore._rows import Rows
+
+PREDICTED = ("dev", "test")
 
 
 @dataclass(frozen=True)
@@ -27,18 +37,27 @@ class RunOptions:
     Attributes
     ----------
     seed : int
+    seeds : int
+        How many: seed, seed + 1, ...
     preset : str or None
         None: "default", but "quick" for networks on drawn images.
     soft_labels : bool
         On the share of people who saw each label; models that can't are skipped.
     class_weight : {"balanced", None}
         Likewise.
+    force : bool
+        Whether to redo what ran before.
+    time_budget : float or None
+        Minutes after which nothing more is trained.
     """
 
     seed: int = 0
+    seeds: int = 1
     preset: str | None = None
     soft_labels: bool = False
     class_weight: str | None = None
+    force: bool = False
+    time_budget: float | None = None
 
     def variant(self, preset: str) -> str:
         """Return a short text that tells a run from others, the seed apart."""
@@ -50,50 +69,86 @@ class RunOptions:
         return "+".join(parts)
 
 
+@dataclass
+class Outcome:
+    """Runs that did not end well, as "model" or "model, seed 3"."""
+
+    failed: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+
+
+class _TimeIsUpError(Exception):
+    """The time budget was used up while a model was trained."""
+
+
 def run_models(
     data: Dataset,
     entries: Sequence[ModelEntry],
     options: RunOptions,
     folder: ResultsFolder,
     say: Callable[[str], None],
-) -> list[str]:
-    """Run models, keep their results in the folder, and return the names of those that failed.
+) -> Outcome:
+    """Run models with each seed, and keep their results in the folder.
 
     A model that fails becomes a row with its reason and doesn't keep the others from running. One
-    that ran before with the same fingerprint is not run again.
+    that ran before with the same fingerprint is not run again. All models have their first seed
+    before any has its second, so that a table is there early.
     """
-    failed = []
-    for entry in entries:
-        preset = entry.preset_for(options.preset, data.store.attributes["source"]["synthetic"])
-        model = entry.build(options.seed, preset)
-        reason = data.lacks(entry.learns_from) or _unable(model, options)
-        if options.class_weight and not reason:
-            model.set_params(class_weight=options.class_weight)
-        about = _describe(entry, model, options.variant(preset), options, data)
-        if reason:
-            result = RunResult(**about, **_NOTHING | {"status": "skipped", "reason": reason})
+    deadline = math.inf
+    if options.time_budget is not None:
+        deadline = time.monotonic() + 60 * options.time_budget
+    outcome = Outcome()
+    for seed in range(options.seed, options.seed + options.seeds):
+        for entry in entries:
+            name = entry.name if options.seeds == 1 else f"{entry.name}, seed {seed}"
+            result = _run_one(data, entry, seed, options, folder, deadline, name, say)
+            if result.status == "failed":
+                outcome.failed.append(name)
+            elif result.status == "unfinished":
+                outcome.unfinished.append(name)
+    return outcome
+
+
+def _run_one(
+    data: Dataset,
+    entry: ModelEntry,
+    seed: int,
+    options: RunOptions,
+    folder: ResultsFolder,
+    deadline: float,
+    name: str,
+    say: Callable[[str], None],
+) -> RunResult:
+    """Run one model with one seed, unless that is done or can't be; list and return the result."""
+    preset = entry.preset_for(options.preset, data.store.attributes["source"]["synthetic"])
+    model = entry.build(seed, preset)
+    reason = data.lacks(entry.learns_from) or _unable(model, options)
+    if options.class_weight and not reason:
+        model.set_params(class_weight=options.class_weight)
+    about = _describe(entry, model, seed, options.variant(preset), options, data)
+    if reason:
+        result = about.model_copy(update={"status": "skipped", "reason": reason})
+        if seed == options.seed:
             say(f"{entry.name}: skipped, {reason}")
-        elif earlier := folder.find(about):
-            result = earlier
-            say(f"{entry.name}: kept from an earlier run")
-        else:
-            splits = data.splits(entry.learns_from)
-            say(f"{entry.name}: training on {len(splits['train'].y):,} images ...")
-            result = _run(model, data, splits, options, about, folder)
-            took = f" ({result.fit_seconds:.1f} s)" if result.fit_seconds is not None else ""
-            say(f"{entry.name}: {result.reason or result.status}{took}")
-        folder.add(result)
-        if result.status == "failed":
-            failed.append(entry.name)
-    return failed
+    elif not options.force and (found := folder.find(about)):
+        result = found
+        say(f"{name}: kept from an earlier run")
+    elif time.monotonic() >= deadline:
+        result = about.model_copy(update=_UNFINISHED)
+        say(f"{name}: not begun, the time budget is used up")
+    else:
+        if why := _what_changed(about, folder.earlier(about)):
+            say(f"{name}: {why}; its earlier result is replaced")
+        splits = data.splits(entry.learns_from)
+        say(f"{name}: training on {len(splits['train'].y):,} images ...")
+        return _train(model, data, splits, options, about, folder, deadline, name, say)
+    folder.add(result)
+    return result
 
 
-_NOTHING: dict[str, Any] = {
-    "reason": "",
-    "fit_seconds": None,
-    **{f"{split}_accuracy": None for split in SPLITS},
-    "correct": None,
-    "total": None,
+_UNFINISHED: dict[str, Any] = {
+    "status": "unfinished",
+    "reason": "the time budget was used up; give the same command again to go on",
 }
 
 
@@ -107,66 +162,175 @@ def _unable(model: Any, options: RunOptions) -> str:
 
 
 def _describe(
-    entry: ModelEntry, model: Any, variant: str, options: RunOptions, data: Dataset
-) -> dict[str, Any]:
-    """Return the fields of a RunResult that are known before the run."""
+    entry: ModelEntry, model: Any, seed: int, variant: str, options: RunOptions, data: Dataset
+) -> RunResult:
+    """Return the result as far as it is known before the run."""
     settings = model.get_params() | {"soft_labels": options.soft_labels, "groups": data.groups}
-    if entry.learns_from != "embeddings" and may_have_gpu():
+    gpu = entry.learns_from != "embeddings" and may_have_gpu()
+    if gpu:
         settings["device"] = "gpu"
     about: dict[str, Any] = {
         "model": entry.name,
         "variant": variant,
-        "seed": options.seed,
+        "seed": seed,
         "settings": json.loads(json.dumps(settings)),  # as it will be read back: lists, no tuples
         "versions": {name: version(name) for name in ("emotion-bench", *entry.libraries)},
         "store_fingerprint": data.store.fingerprint,
     }
-    return about | {"fingerprint": sha256_json(about)}
+    return RunResult(
+        **about,
+        fingerprint=sha256_json(about),
+        status="ok",
+        reason="",
+        code=source_digest(),
+        machine=this_machine(gpu),
+    )
 
 
-def _run(
+def _what_changed(now: RunResult, before: RunResult | None) -> str:
+    """Return in what a run differs from an earlier one that ended well, or ""."""
+    if before is None or before.status != "ok" or before.fingerprint == now.fingerprint:
+        return ""
+    changed = [
+        f"{name} {before.versions.get(name, 'none')} -> {value}"
+        for name, value in now.versions.items()
+        if before.versions.get(name) != value
+    ]
+    changed += [
+        f"{name} {before.settings.get(name)} -> {value}"
+        for name, value in now.settings.items()
+        if before.settings.get(name) != value
+    ]
+    return f"other settings or versions than before ({', '.join(changed)})"
+
+
+def _train(
     model: Any,
     data: Dataset,
     splits: dict[str, Split],
     options: RunOptions,
-    about: dict[str, Any],
+    about: RunResult,
     folder: ResultsFolder,
+    deadline: float,
+    name: str,
+    say: Callable[[str], None],
 ) -> RunResult:
-    outcome: dict[str, Any] = _NOTHING | {"status": "ok"}
-    checkpoint = folder.model_path(about).with_suffix(".checkpoint.npz")
+    """Train a model and keep what it learned and predicts; or why it did not."""
+    place = folder.begin(about, anew=options.force)
+    checkpoint = place / "checkpoint.npz"
+    resumed = checkpoint.exists()
+    begun = time.perf_counter()
     try:
-        train, dev = splits["train"], splits["dev"]
-        more: dict[str, Any] = {}
-        if isinstance(train.X, Rows):
-            more["checkpoint"] = checkpoint
-        if options.soft_labels:
-            # A label that no training image has is none that a model could learn.
-            more["soft_labels"] = train.strength[:, np.unique(train.y)]
-        start = time.perf_counter()
-        with warnings.catch_warnings(), fit_progress(about["model"]) as progress:
+        with (
+            warnings.catch_warnings(),
+            peak_memory() as memory,
+            fit_progress(about.model) as progress,
+        ):
             warnings.simplefilter("ignore")  # libraries' deprecations concern developers
-            on_dev = (dev.X, dev.y) if len(dev.y) else ()
-            model.fit(train.X, train.y, *on_dev, progress=progress, **more)
-        outcome["fit_seconds"] = round(time.perf_counter() - start, 3)
-        for name, split in splits.items():
-            if len(split.y):
-                hits = int((model.predict(split.X) == split.y).sum())
-                outcome[f"{name}_accuracy"] = hits / len(split.y)
-                if name == "test":
-                    outcome |= {"correct": hits, "total": len(split.y)}
+
+            def step(done: int, total: int, text: str) -> None:
+                progress(done, total, text)
+                if time.monotonic() >= deadline and done < total:
+                    raise _TimeIsUpError
+
+            _fit(model, splits, options, checkpoint, step)
+            fit_seconds = time.perf_counter() - begun
+            predicted = time.perf_counter()
+            predictions = _predict(model, data, splits)
+            predict_seconds = time.perf_counter() - predicted
+            train = splits["train"]
+            right = int((model.predict(train.X) == train.y).sum())
         model.save(
-            folder.model_path(about),
+            place / "model.npz",
             fingerprint=data.store.fingerprint,
             label_names=data.label_names,
         )
-        checkpoint.unlink(missing_ok=True)
     except OSError:  # a full disk is no failure of the model
         raise
+    except _TimeIsUpError:
+        result = about.model_copy(update=_UNFINISHED)
+        folder.add(result)
+        say(f"{name}: stopped, the time budget is used up")
+        return result
     except Exception as error:  # whatever a model raises is its own failure
-        text = " ".join(str(error).split()) or "no reason given"
-        outcome |= _NOTHING | {
-            "status": "failed",
-            "reason": f"{type(error).__name__}: {text}"[:300],
+        return _failed(error, about, folder, place, name, say)
+    scores = {}
+    for split in PREDICTED:
+        here = predictions.of(split)
+        if len(here.label):
+            scores[split] = score(here.label, here.probabilities)
+    result = about.model_copy(
+        update={
+            **scores,
+            "train_accuracy": right / len(train.y),
+            "fit_seconds": round(fit_seconds, 3),
+            "predict_seconds": round(predict_seconds, 3),
+            "peak_memory_mb": round(memory.megabytes, 1),
+            "resumed": resumed,
+            "history": _finite(getattr(model, "history_", {})),
+            "search": getattr(model, "search_", []),
         }
-    history, search = getattr(model, "history_", {}), getattr(model, "search_", [])
-    return RunResult(**about, **outcome, history=history, search=search)
+    )
+    folder.commit(result, predictions, data.label_names)
+    say(f"{name}: ok ({fit_seconds:.1f} s)")
+    return result
+
+
+def _fit(
+    model: Any,
+    splits: dict[str, Split],
+    options: RunOptions,
+    checkpoint: Path,
+    progress: Callable[[int, int, str], None],
+) -> None:
+    train, dev = splits["train"], splits["dev"]
+    more: dict[str, Any] = {}
+    if isinstance(train.X, Rows):
+        more["checkpoint"] = checkpoint
+    if options.soft_labels:
+        # A label that no training image has is none that a model could learn.
+        more["soft_labels"] = train.strength[:, np.unique(train.y)]
+    on_dev = (dev.X, dev.y) if len(dev.y) else ()
+    model.fit(train.X, train.y, *on_dev, progress=progress, **more)
+
+
+def _predict(model: Any, data: Dataset, splits: dict[str, Split]) -> Predictions:
+    """Return predictions for dev and test; labels that were never learned have probability 0."""
+    parts = [splits[name] for name in PREDICTED]
+    rows = np.concatenate([part.rows for part in parts])
+    probabilities = np.zeros((len(rows), len(data.label_names)), np.float32)
+    start = 0
+    for part in parts:
+        if len(part.y):
+            found: npt.NDArray[Any] = model.predict_proba(part.X)
+            probabilities[start : start + len(part.y), model.classes_] = found
+        start += len(part.y)
+    return Predictions(
+        np.repeat(PREDICTED, [len(part.y) for part in parts]),
+        data.image_ids[rows],
+        rows,
+        np.concatenate([part.y for part in parts]),
+        probabilities,
+    )
+
+
+def _failed(
+    error: Exception,
+    about: RunResult,
+    folder: ResultsFolder,
+    place: Path,
+    name: str,
+    say: Callable[[str], None],
+) -> RunResult:
+    text = " ".join(str(error).split()) or "no reason given"
+    reason = f"{type(error).__name__}: {text}"[:300]
+    (place / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    result = about.model_copy(update={"status": "failed", "reason": reason})
+    folder.add(result)
+    say(f"{name}: {reason} (see {place / 'error.txt'})")
+    return result
+
+
+def _finite(history: dict[str, list[float]]) -> dict[str, list[float | None]]:
+    """Return curves as JSON can hold them: what is not a number is None."""
+    return {k: [v if math.isfinite(v) else None for v in values] for k, values in history.items()}

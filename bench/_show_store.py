@@ -1,0 +1,71 @@
+"""Stores as text."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from bench._advice import advise
+from bench._records import SYNTHETIC
+from featurestore import SPLITS, FeatureStore
+
+
+def show_store(store: FeatureStore) -> str:
+    """Return a store's counts by label and split, and by fate of its records."""
+    source = store.attributes["source"]
+    size = sum(f.stat().st_size for f in store.path.rglob("*") if f.is_file())
+    parts = [f"{store.path}: {source['title']}, {len(store):,} images, {size / 1e6:.1f} MB"]
+    if source["synthetic"]:
+        parts.append(SYNTHETIC)
+    rows: list[list[Any]] = []
+    for label, name in enumerate(store.label_names):
+        here = store.splits[store.labels == label]
+        rows.append([name, *np.bincount(here, minlength=len(SPLITS)).tolist(), len(here)])
+    totals = np.bincount(store.splits, minlength=len(SPLITS)).tolist()
+    rows.append(["all", *totals, len(store)])
+    parts.append("\n" + tabulate(rows, ["label", *SPLITS, "all"], intfmt=","))
+    manifest = store.manifest()
+    fates = Counter(zip(manifest["status"].tolist(), manifest["kind"].tolist(), strict=True))
+    lines = [
+        [status.replace("_", " "), kind, count, advise(kind)]
+        for (status, kind), count in fates.most_common()
+    ]
+    parts.append("\n" + tabulate(lines, ["records", "why", "count", "what to do"], intfmt=","))
+    parts.append("\n" + _near_duplicates(store.attributes["near_duplicates"]))
+    return "\n".join(parts)
+
+
+def show_failed(store: FeatureStore) -> str:
+    """Return a line for each record that failed: kind, where it stands, address and reason."""
+    manifest = store.manifest()
+    lines = []
+    for i in np.flatnonzero(manifest["status"] == "failed").tolist():
+        parts = [manifest[name][i] for name in ("kind", "source", "id", "detail")]
+        lines.append("\t".join(dict.fromkeys(part for part in parts if part)))
+    return "\n".join(lines)
+
+
+def _near_duplicates(near: dict[str, int]) -> str:
+    if not near["groups"]:
+        return "No near-duplicates were found."
+    text = f"Near-duplicates: {near['images']:,} images in {near['groups']:,} groups"
+    across = near["across_given_splits"]
+    if not across:
+        return f"{text}, each within one split."
+    return f"{text}; {across:,} of them lie across the splits that the source itself gives."
+
+
+def show_provenance(store: FeatureStore) -> str:
+    """Return what a store was made from and with."""
+    attributes = store.attributes
+    lines: list[tuple[str, Any]] = [("fingerprint", store.fingerprint)]
+    lines += [(f"source {key}", value) for key, value in attributes["source"].items()]
+    names = ("split", "seed", "keep", "min_agree", "min_side")
+    lines += [(name, attributes["settings"][name]) for name in names]
+    lines.append(("image_sizes", ", ".join(map(str, store.image_sizes))))
+    for name, about in attributes["backbones"].items():
+        lines += [(f"{name} {key}", value) for key, value in about.items()]
+    lines += [(f"version of {name}", value) for name, value in attributes["versions"].items()]
+    texts = [(key, str(value)) for key, value in lines]
+    return tabulate(texts, tablefmt="plain", disable_numparse=True)
