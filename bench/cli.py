@@ -2,6 +2,7 @@
 
 import click
 
+from bench._command_compare import compare, report
 from bench._command_extract import extract
 from bench._command_inspect import inspect, verify
 from bench._command_run import run
@@ -24,5 +25,5 @@ def main() -> None:
     """
 
 
-for command in (extract, run, inspect, verify):
+for command in (extract, run, report, compare, inspect, verify):
     main.add_command(command)

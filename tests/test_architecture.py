@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "cnn": {"featurestore"},
     "bench": {"featurestore", "classifiers", "cnn"},
 }
+COMMANDS = ("extract", "run", "report", "compare", "inspect", "verify")
 MODULES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 
 
@@ -48,7 +49,9 @@ def test_a_module_imports_nothing_that_runs_code_from_files(module: Path) -> Non
     )
 
 
-@pytest.mark.parametrize("command", ["", "extract", "run", "inspect", "verify"])
+@pytest.mark.parametrize(
+    "command", ["", "extract", "run", "report", "compare", "inspect", "verify"]
+)
 def test_help_imports_nothing_heavy(command: str) -> None:
     run = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "bench", *command.split(), "--help"],
@@ -60,6 +63,7 @@ def test_help_imports_nothing_heavy(command: str) -> None:
     assert "click" in loaded
     assert not loaded & {
         *("tensorflow", "keras", "lightgbm", "sklearn", "zarr", "matplotlib", "numpy", "scipy"),
+        *("pydantic", "pyarrow", "statsmodels", "jinja2", "pandas"),
         *("PIL", "requests", "featurestore", "classifiers"),
     }
 

@@ -12,10 +12,12 @@ import pytest
 from click.testing import Result
 
 from bench._models import MODELS
+from bench.cli import main
 from featurestore import FeatureStore
 
 Bench = Callable[..., Result]
 SMALL = ("--embed-size", 32)
+COMMANDS = ("extract", "run", "report", "compare", "inspect", "verify")
 QUICK = ("mlp", "pca-svm", "lightgbm", "linear-probe")  # models that are trained in seconds
 
 
@@ -42,13 +44,19 @@ def damaged(sample_store: FeatureStore, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["", "extract", "run", "inspect", "verify"])
+@pytest.mark.parametrize(
+    "command", ["", "extract", "run", "report", "compare", "inspect", "verify"]
+)
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_has_examples(bench: Bench, command: str, option: str) -> None:
     result = bench(*command.split(), option)
     assert result.exit_code == 0
     assert "Example" in result.output
     assert f"bench {command}".strip() in result.output.split("Example")[1]
+
+
+def test_every_command_is_looked_at() -> None:
+    assert set(main.commands) == set(COMMANDS)
 
 
 def test_version_is_the_packages(bench: Bench) -> None:
@@ -82,8 +90,15 @@ def test_from_photos_to_results(bench: Bench, photo_folder: Path, tmp_path: Path
     assert "Accuracy on photos (24 train, 3 dev, 3 test)" in run.stdout
     assert "not comparable: measured on FI" in run.stdout
     assert "synthetic" not in run.output
-    for name in ("results.csv", "results.json", "accuracy.svg"):
+    written = {path.name for path in (tmp_path / "results").iterdir()} - {".lock", "runs"}
+    assert written == {
+        *("results.csv", "results.json", "results.md", "results.tex"),
+        *("accuracy.svg", "report.html"),
+    }
+    for name in written:
+        assert f"results/{name}" in run.stdout
         assert (tmp_path / "results" / name).stat().st_size > 100
+    assert "NaN" not in (tmp_path / "results" / "results.json").read_text()
 
 
 def test_larger_images_are_kept_and_shown(bench: Bench, photo_folder: Path) -> None:
@@ -132,7 +147,7 @@ def test_a_failing_model_is_told_in_the_table_and_by_the_exit_status(
     bench("extract", "one", *SMALL)
     result = bench("run", "--all")
     tried = [name for name, entry in MODELS.items() if "images" not in entry.learns_from]
-    assert f"{', '.join(tried)} failed; see the reasons above" in assert_one_line(result)
+    assert f"failed: {'; '.join(tried)}; see the reasons above" in assert_one_line(result)
     assert "ValueError: MLP needs two classes" in result.stdout
     assert "ValueError: ResNet needs two classes" in result.stdout
     with open("results/results.csv", newline="") as file:
@@ -209,6 +224,66 @@ def test_running_as_told_is_a_row_that_says_so(bench: Bench, sample_store: Featu
     assert "default+soft-labels+balanced" in result.stdout
     other = bench("run", "linear-probe", "--store", sample_store.path)
     assert "holds results with other groups of labels" in assert_one_line(other)
+
+
+def test_results_are_shown_again_without_training(bench: Bench, sample_store: FeatureStore) -> None:
+    where = ("--store", sample_store.path)
+    ran = bench("run", "pca-svm", "linear-probe", *where, "--group", "polarity")
+    page = Path("results/report.html")
+    before = page.read_bytes()
+    page.unlink()
+    shown = bench("report", *where)
+    assert shown.exit_code == 0
+    assert "training" not in shown.output
+    assert shown.stdout == ran.stdout[ran.stdout.index("Accuracy on") :]
+    assert page.read_bytes() == before
+
+
+def test_a_report_on_no_results_or_another_store_is_one_line(
+    bench: Bench, sample_store: FeatureStore, photo_folder: Path
+) -> None:
+    where = ("--store", sample_store.path)
+    assert "nowhere: holds no results" in assert_one_line(bench("report", "nowhere", *where))
+    assert not Path("nowhere").exists()
+    bench("run", "pca-svm", *where)
+    assert "there is no store here" in assert_one_line(bench("report"))
+    bench("extract", photo_folder, *SMALL)
+    assert "holds results on another store" in assert_one_line(bench("report"))
+
+
+def test_a_time_budget_that_is_used_up_has_an_exit_status_of_its_own(
+    bench: Bench, sample_store: FeatureStore
+) -> None:
+    command = ("run", "pca-svm", "linear-probe", "--store", sample_store.path, "--seeds", 2)
+    result = bench(*command, "--time-budget", 1e-9)
+    assert result.exit_code == 3
+    assert "pca-svm, seed 1: not begun" in result.stdout
+    assert "2 of 2 seeds unfinished: the time budget was used up" in result.stdout
+    assert result.stderr.startswith("The time budget is used up; unfinished: pca-svm, seed 0; ")
+    again = bench(*command, "--time-budget", 60)
+    assert again.exit_code == 0
+    assert again.stdout.count("training on") == 4
+    assert "unfinished" not in again.output
+
+
+@pytest.mark.parametrize("options", [("--seeds", 0), ("--time-budget", 0), ("--seeds", "many")])
+def test_senseless_numbers_are_wrong_usage(bench: Bench, options: tuple[str, object]) -> None:
+    assert options[0] in assert_usage(bench("run", "mlp", *options))
+
+
+def test_two_folders_of_results_are_compared(
+    bench: Bench, sample_store: FeatureStore, photo_folder: Path
+) -> None:
+    where = ("--store", sample_store.path)
+    bench("run", "pca-svm", *where, "--results", "one")
+    bench("run", "pca-svm", "linear-probe", *where, "--results", "two")
+    same = bench("compare", "one", "two")
+    assert same.exit_code == 0
+    assert "data: the same store" in same.stdout
+    assert "code: the same" in same.stdout
+    assert "+0.0 (0.0 .. 0.0)" in same.stdout
+    assert same.stdout.endswith("only in B: linear probe, default\n")
+    assert "nowhere: holds no results" in assert_one_line(bench("compare", "one", "nowhere"))
 
 
 def test_the_report_preset_is_run_beside_the_default(
@@ -330,8 +405,8 @@ def test_the_embedded_sample_end_to_end_in_an_empty_folder_and_home(tmp_path: Pa
         assert 0.125 < float(row["test_accuracy"]) < 1
         assert 0.125 < float(row["dev_accuracy"]) < 1
         assert 0.125 < float(row["train_accuracy"]) <= 1
-        assert float(row["test_accuracy"]) == int(row["correct"]) / int(row["total"])
+        assert float(row["test_accuracy"]) == int(row["test_correct"]) / int(row["test_total"])
         assert float(row["fit_seconds"]) > 0
     assert "synthetic images" in first
     assert bench("run", "--all").count("kept from an earlier run") == len(MODELS) - 1
-    assert list((tmp_path / "work" / "results" / "runs").glob("*checkpoint*")) == []
+    assert list((tmp_path / "work" / "results" / "runs").rglob("*checkpoint*")) == []

@@ -46,10 +46,10 @@ def test_groups_join_labels_and_their_votes(sample_store: FeatureStore) -> None:
 
 def test_groups_are_described(sample_store: FeatureStore) -> None:
     said = Dataset(sample_store, parse_groups(("polarity",))).describe()
-    assert said["label_names"] == ["positive", "negative"]
-    assert said["rows"]["train"] == len(sample_store.rows("train"))
-    assert said["majority"]["test"] == 0.5
-    assert said["majority"]["total"] == 16
+    assert said.label_names == ["positive", "negative"]
+    assert said.rows["train"] == len(sample_store.rows("train"))
+    assert said.majority.test == 0.5
+    assert said.majority.total == 16
 
 
 def test_networks_learn_from_tensors_that_are_read_when_needed(sample_store: FeatureStore) -> None:

@@ -2,6 +2,9 @@
 
 import dataclasses
 import shutil
+import time
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,9 @@ import pytest
 
 from bench._dataset import Dataset
 from bench._models import MODELS, ModelEntry
-from bench._results import ResultsFolder, RunResult
-from bench._runner import RunOptions, run_models
+from bench._records import RunResult
+from bench._results import ResultsFolder, predictions_of
+from bench._runner import Outcome, RunOptions, run_models
 from classifiers import LinearProbe, load_model
 from featurestore import ExtractSettings, FeatureStore, extract, read_source
 
@@ -35,28 +39,49 @@ def run(
     **options: Any,
 ) -> tuple[list[str], list[RunResult], list[str]]:
     """Return the names of those that failed, all rows of the folder, and what was said."""
+    outcome, rows, said = run_fully(store, folder, *entries, groups=groups, **options)
+    assert outcome.unfinished == []
+    return outcome.failed, rows, said
+
+
+def run_fully(
+    store: FeatureStore,
+    folder: Path,
+    *entries: ModelEntry,
+    groups: dict[str, tuple[str, ...]] | None = None,
+    **options: Any,
+) -> tuple[Outcome, list[RunResult], list[str]]:
     said: list[str] = []
     data = Dataset(store, groups or {})
-    with ResultsFolder(folder, data) as results:
-        failed = run_models(data, entries, RunOptions(**options), results, said.append)
-        return failed, list(results.results.runs), said
+    with ResultsFolder(folder, data.describe()) as results:
+        outcome = run_models(data, entries, RunOptions(**options), results, said.append)
+        return outcome, list(results.results.runs), said
 
 
 def without_time(result: RunResult) -> dict[str, Any]:
-    return {k: v for k, v in dataclasses.asdict(result).items() if k != "fit_seconds"}
+    timed = {"fit_seconds", "predict_seconds", "peak_memory_mb", "resumed"}
+    return result.model_dump(exclude=timed)
 
 
 def test_a_result_says_what_was_measured(sample_store: FeatureStore, tmp_path: Path) -> None:
     failed, (result,), said = run(sample_store, tmp_path, SVM)
     assert failed == []
     assert (result.model, result.seed, result.status, result.reason) == ("pca-svm", 0, "ok", "")
-    assert result.total == len(sample_store.rows("test")) == 16
-    assert result.correct is not None
-    assert result.test_accuracy == result.correct / 16
+    assert result.test is not None
+    assert result.dev is not None
+    assert result.test.total == result.dev.total == len(sample_store.rows("test")) == 16
+    assert result.test.accuracy == result.test.correct / 16
     assert result.train_accuracy is not None
     assert 0.125 < result.train_accuracy <= 1
     assert result.fit_seconds is not None
     assert result.fit_seconds > 0
+    assert result.predict_seconds is not None
+    assert result.predict_seconds > 0
+    assert result.peak_memory_mb is not None
+    assert 50 < result.peak_memory_mb < 20_000
+    assert result.machine is not None
+    assert result.machine.cpus >= 1
+    assert len(result.code) == 64
     assert (result.variant, result.settings["kernel"]) == ("default", "rbf")
     assert result.settings["C"] == [10.0, 3.0, 30.0]
     assert result.versions.keys() == {"emotion-bench", "scikit-learn", "scipy", "numpy"}
@@ -69,14 +94,18 @@ def test_a_result_says_what_was_measured(sample_store: FeatureStore, tmp_path: P
 def test_a_model_that_fails_is_a_row_and_the_others_still_run(
     sample_store: FeatureStore, tmp_path: Path
 ) -> None:
-    failed, (broken, svm), said = run(sample_store, tmp_path, BROKEN, SVM)
+    failed, (svm, broken), said = run(sample_store, tmp_path, BROKEN, SVM)
     assert failed == ["broken"]
     assert broken.status == "failed"
     assert broken.reason.startswith("TypeError: ")
     assert "\n" not in broken.reason
-    assert (broken.test_accuracy, broken.correct, broken.total) == (None, None, None)
+    assert (broken.train_accuracy, broken.dev, broken.test) == (None, None, None)
     assert svm.status == "ok"
-    assert f"broken: {broken.reason}" in said
+    (line,) = (line for line in said if line.startswith("broken: TypeError"))
+    path = Path(line.partition("(see ")[2].rstrip(")"))
+    assert path.parent.name == broken.folder_name
+    assert "it is\nbroken" in path.read_text()
+    assert "Traceback" in path.read_text()
 
 
 def test_a_failed_run_is_tried_again(sample_store: FeatureStore, tmp_path: Path) -> None:
@@ -85,7 +114,8 @@ def test_a_failed_run_is_tried_again(sample_store: FeatureStore, tmp_path: Path)
     assert failed == ["broken"]
     assert len(rows) == 1
     assert said[0].startswith("broken: training")
-    assert list((tmp_path / "runs").iterdir()) == []
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert [path.name for path in folder.iterdir()] == ["error.txt"]
 
 
 def test_what_was_run_before_is_kept(sample_store: FeatureStore, tmp_path: Path) -> None:
@@ -121,13 +151,15 @@ def test_another_version_of_a_library_is_run_anew_in_the_same_row(
     _, (before,), _ = run(sample_store, tmp_path, SVM)
     other = dataclasses.replace(SVM, libraries=("scikit-learn", "numpy", "scipy", "pillow"))
     _, (after,), said = run(sample_store, tmp_path, other)
-    assert said[0].startswith("pca-svm: training")
+    assert "pca-svm: other settings or versions than before (pillow none -> " in said[0]
+    assert said[1].startswith("pca-svm: training")
     assert after.fingerprint != before.fingerprint
+    assert len(list((tmp_path / "runs").iterdir())) == 2  # the earlier one is still on disk
 
 
 def test_a_run_file_cut_short_is_run_anew(sample_store: FeatureStore, tmp_path: Path) -> None:
     _, (before,), _ = run(sample_store, tmp_path, SVM)
-    (path,) = (tmp_path / "runs").glob("*.json")
+    (path,) = (tmp_path / "runs").glob("*/run.json")
     path.write_text(path.read_text()[:100])
     _, (after,), said = run(sample_store, tmp_path, SVM)
     assert said[0].startswith("pca-svm: training")
@@ -140,15 +172,15 @@ def test_splits_that_are_empty_have_no_numbers(photo_folder: Path, tmp_path: Pat
     failed, (result,), _ = run(store, tmp_path / "results", SVM)
     assert failed == []
     assert result.train_accuracy is not None
-    assert (result.dev_accuracy, result.test_accuracy) == (None, None)
-    assert (result.correct, result.total) == (None, None)
+    assert (result.dev, result.test) == (None, None)
 
 
 def test_the_mlp_keeps_its_curves(sample_store: FeatureStore, tmp_path: Path) -> None:
     _, (result,), _ = run(sample_store, tmp_path, MLP)
+    assert result.dev is not None
     measured = {"loss", "accuracy", "learning_rate", "dev_loss", "dev_accuracy"}
     assert set(result.history) == measured
-    assert result.dev_accuracy == pytest.approx(max(result.history["dev_accuracy"]))
+    assert result.dev.accuracy == pytest.approx(max(result.history["dev_accuracy"]))
 
 
 def test_a_seed_that_a_model_can_not_use_is_its_failure_in_one_line(
@@ -162,11 +194,12 @@ def test_a_seed_that_a_model_can_not_use_is_its_failure_in_one_line(
 
 def test_the_model_is_kept_and_knows_its_store(sample_store: FeatureStore, tmp_path: Path) -> None:
     _, (result,), _ = run(sample_store, tmp_path, SVM)
-    (path,) = (tmp_path / "runs").glob("pca-svm-default-seed0-*.npz")
+    assert result.test is not None
+    (path,) = (tmp_path / "runs").glob("pca-svm-default-seed0-*/model.npz")
     names = sample_store.label_names
     model = load_model(path, fingerprint=sample_store.fingerprint, label_names=names)
     test = Dataset(sample_store).splits()["test"]
-    assert (model.predict(test.X) == test.y).sum() == result.correct
+    assert (model.predict(test.X) == test.y).sum() == result.test.correct
 
 
 def test_presets_are_rows_of_their_own(sample_store: FeatureStore, tmp_path: Path) -> None:
@@ -203,7 +236,7 @@ def test_groups_are_what_models_tell_apart(sample_store: FeatureStore, tmp_path:
     kept = np.isin(sample_store.labels[rows], (0, 2, 6)).sum()
     assert said[0] == f"pca-svm: training on {kept} images ..."
     assert result.settings["groups"] == {"good": ["awe", "amusement"], "bad": ["fear"]}
-    (path,) = (tmp_path / "runs").glob("*.npz")
+    (path,) = (tmp_path / "runs").glob("*/model.npz")
     assert load_model(path, label_names=("good", "bad")).classes_.tolist() == [0, 1]
 
 
@@ -225,3 +258,124 @@ def test_networks_on_drawn_images_are_quick_unless_told(
     preset = MODELS[name].preset_for(asked, synthetic)
     assert preset == expected
     assert MODELS[name].build(0, preset).random_state == 0
+
+
+def test_predictions_are_kept_for_every_image_of_dev_and_test(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    _, (result,), _ = run(sample_store, tmp_path, SVM)
+    found = predictions_of(tmp_path, result)
+    assert found is not None
+    manifest = sample_store.manifest()
+    for split, scores in (("dev", result.dev), ("test", result.test)):
+        part = found.of(split)
+        rows = sample_store.rows(split)
+        np.testing.assert_array_equal(part.row, rows)
+        np.testing.assert_array_equal(part.label, sample_store.labels[rows])
+        digests = {r: d[:16] for r, d in zip(manifest["row"], manifest["sha256"], strict=True)}
+        assert part.image.tolist() == [digests[row] for row in rows]
+        np.testing.assert_allclose(part.probabilities.sum(axis=1), 1, rtol=1e-5)
+        assert scores is not None
+        assert part.hits.sum() == scores.correct
+
+
+def test_a_label_that_training_never_saw_has_no_probability(
+    photo_folder: Path, tmp_path: Path, jpeg: Callable[..., bytes]
+) -> None:
+    for split in ("train", "test"):
+        for label in ("calm", "joy", *(("dread",) if split == "test" else ())):
+            (photo_folder.parent / "given" / split / label).mkdir(parents=True)
+            for seed in range(6):
+                path = photo_folder.parent / "given" / split / label / f"{seed}.jpg"
+                path.write_bytes(jpeg(seed=hash_of(split, label, seed)))
+    source = read_source(str(photo_folder.parent / "given"))
+    store = extract(source, tmp_path / "s.zarr", ExtractSettings(embed_size=32))
+    _, (result,), _ = run(store, tmp_path / "results", PROBE)
+    found = predictions_of(tmp_path / "results", result)
+    assert found is not None
+    unseen = store.label_names.index("dread")
+    assert (found.probabilities[:, unseen] == 0).all()
+    assert result.test is not None
+    assert result.test.recall[unseen] == 0
+    assert result.test.precision[unseen] is None
+
+
+def hash_of(*parts: object) -> int:
+    return zlib.crc32(repr(parts).encode())
+
+
+def test_seeds_are_rows_and_all_models_have_their_first_seed_first(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    failed, rows, said = run(sample_store, tmp_path, SVM, PROBE, seeds=2, seed=3)
+    assert failed == []
+    assert [row.key for row in rows] == [
+        ("pca-svm", "default", 3),
+        ("pca-svm", "default", 4),
+        ("linear-probe", "default", 3),
+        ("linear-probe", "default", 4),
+    ]
+    begun = [line.partition(":")[0] for line in said if "training on" in line]
+    assert begun == [
+        *("pca-svm, seed 3", "linear-probe, seed 3"),
+        *("pca-svm, seed 4", "linear-probe, seed 4"),
+    ]
+
+
+def test_forced_runs_are_made_anew_and_come_out_the_same(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    _, (before,), _ = run(sample_store, tmp_path, SVM)
+    _, (after,), said = run(sample_store, tmp_path, SVM, force=True)
+    assert said[0].startswith("pca-svm: training")
+    assert after.fit_seconds != before.fit_seconds
+    assert without_time(after) == without_time(before)
+
+
+def test_predictions_that_are_gone_are_made_anew(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    run(sample_store, tmp_path, SVM)
+    (path,) = (tmp_path / "runs").glob("*/predictions.parquet")
+    path.unlink()
+    _, _, said = run(sample_store, tmp_path, SVM)
+    assert said[0].startswith("pca-svm: training")
+    assert path.exists()
+
+
+class Slow(LinearProbe):
+    """A model that would take a minute."""
+
+    def _fit(self, data: Any) -> None:
+        for step in range(600):
+            time.sleep(0.1)
+            data.progress(step, 600, "waiting")
+
+
+SLOW = ModelEntry("slow", "Slow", __name__, "Slow", ("scikit-learn",))
+
+
+def test_a_time_budget_ends_a_fit_and_leaves_the_rest_unfinished(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    run(sample_store, tmp_path, PROBE, seed=1)
+    begun = time.monotonic()
+    outcome, rows, said = run_fully(
+        sample_store, tmp_path, PROBE, SLOW, SVM, time_budget=2 / 60, seed=1
+    )
+    assert time.monotonic() - begun < 30
+    assert outcome == Outcome(failed=[], unfinished=["slow", "pca-svm"])
+    by_name = {row.model: row for row in rows}
+    assert by_name["linear-probe"].status == "ok"
+    assert by_name["slow"].status == by_name["pca-svm"].status == "unfinished"
+    assert "time budget" in by_name["slow"].reason
+    assert said == [
+        "linear-probe: kept from an earlier run",
+        "slow: training on 128 images ...",
+        "slow: stopped, the time budget is used up",
+        "pca-svm: not begun, the time budget is used up",
+    ]
+    _, rows, _ = run(sample_store, tmp_path, PROBE, SVM, seed=1)
+    assert {row.model: row.status for row in rows} == {
+        **{"linear-probe": "ok", "pca-svm": "ok", "slow": "unfinished"}
+    }
