@@ -33,6 +33,8 @@ def one_line_errors(command: F) -> F:
         except KeyboardInterrupt:
             click.echo("\nStopped. Give the same command again to go on.", err=True)
             raise SystemExit(130) from None
+        except BrokenPipeError:  # whoever read our output has seen enough; click ends quietly
+            raise
         except OSError as error:  # disk full, read-only, no permission
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from error

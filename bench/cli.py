@@ -5,6 +5,7 @@ import click
 from bench._command_compare import compare, report
 from bench._command_extract import extract
 from bench._command_inspect import inspect, verify
+from bench._command_predict import predict
 from bench._command_run import run
 
 
@@ -25,5 +26,5 @@ def main() -> None:
     """
 
 
-for command in (extract, run, report, compare, inspect, verify):
+for command in (extract, run, report, compare, predict, inspect, verify):
     main.add_command(command)

@@ -3,39 +3,10 @@
 source = featurestore.read_source("sample")
 store = featurestore.extract(source, "features.zarr")
 X, y = store.embeddings()[:], store.labels
+
+Names are loaded when they are first used: predicting needs no store, and a store no backbone.
 """
 
-from featurestore import errors
-from featurestore._backbones import BACKBONES, Backbone
-from featurestore._extract import Progress, extract
-from featurestore._job import ExtractSettings
-from featurestore._labels import MIKELS
-from featurestore._records import SPLITS, Record, Source
-from featurestore._store import FeatureStore
-from featurestore._verify import Damage, verify
-from featurestore._votes import KeepRule
-from featurestore.errors import FeatureStoreError, StoreError
-from featurestore.fetch import WebSettings
-from featurestore.sources import SourceOptions, read_source
+import lazy_loader
 
-__all__ = [
-    "BACKBONES",
-    "MIKELS",
-    "SPLITS",
-    "Backbone",
-    "Damage",
-    "ExtractSettings",
-    "FeatureStore",
-    "FeatureStoreError",
-    "KeepRule",
-    "Progress",
-    "Record",
-    "Source",
-    "SourceOptions",
-    "StoreError",
-    "WebSettings",
-    "errors",
-    "extract",
-    "read_source",
-    "verify",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

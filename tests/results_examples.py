@@ -1,11 +1,17 @@
 """Results to test tables, folders and comparisons with."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench._dataset import Dataset
+from bench._models import MODELS
 from bench._records import RunResult, SplitScores
+from bench._results import ResultsFolder
+from bench._runner import RunOptions, run_models
 from bench._statistics import score
+from featurestore import FeatureStore
 
 
 def scores(correct: int = 4, total: int = 16, labels: int = 8) -> SplitScores:
@@ -26,3 +32,13 @@ def result(model: str = "mlp", seed: int = 0, **changed: Any) -> RunResult:
         "fingerprint": f"{model}{seed}",
     }
     return RunResult(**(fields | changed))
+
+
+def train(folder: Path, store: FeatureStore, *names: str, **options: Any) -> Path:
+    """Train models on a store, and return the folder of their results."""
+    data = Dataset(store)
+    with ResultsFolder(folder, data.describe()) as results:
+        entries = [MODELS[name] for name in names]
+        outcome = run_models(data, entries, RunOptions(**options), results, lambda _: None)
+    assert outcome.failed == []
+    return folder

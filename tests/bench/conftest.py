@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
+from results_examples import train
 
 from bench.cli import main
 from featurestore import ExtractSettings, FeatureStore, extract, read_source
@@ -48,3 +51,32 @@ def voted_photos(tmp_path: Path, jpeg: Callable[..., bytes]) -> Path:
         lines.append(f"{('awe', 'fear')[number % 2]},{number}.jpg,{against},{agree}")
     (root / "votes.csv").write_text("\n".join(lines))
     return root
+
+
+@pytest.fixture(scope="session")
+def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 3 class folders with 12 pictures each, of many sizes, to be read only."""
+    root = tmp_path_factory.mktemp("album") / "photos"
+    rng = np.random.default_rng(0)
+    for label in ("calm", "dread", "joy"):
+        (root / label).mkdir(parents=True)
+        for number in range(12):
+            coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+            width, height = rng.integers(40, 500, 2).tolist()
+            picture = coarse.resize((width, height), Image.Resampling.BICUBIC)
+            picture.save(root / label / f"{number:02}.jpg", quality=90)
+    return root
+
+
+@pytest.fixture(scope="session")
+def album_store(album: Path) -> FeatureStore:
+    """A store of the album, with images of 48 px."""
+    settings = ExtractSettings(embed_size=64, image_sizes=(48,), mirror=True)
+    return extract(read_source(str(album)), album.parent / "photos.zarr", settings)
+
+
+@pytest.fixture(scope="session")
+def album_results(album_store: FeatureStore) -> Path:
+    """The folder of three models' results on it, to be read only."""
+    folder = album_store.path.parent / "results"
+    return train(folder, album_store, "pca-svm", "mlp", "linear-probe")
