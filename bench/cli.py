@@ -2,6 +2,7 @@
 
 import click
 
+from bench._command_cite import cite
 from bench._command_compare import compare, report
 from bench._command_extract import extract
 from bench._command_inspect import inspect, verify
@@ -26,5 +27,5 @@ def main() -> None:
     """
 
 
-for command in (extract, run, report, compare, predict, inspect, verify):
+for command in (cite, extract, run, report, compare, predict, inspect, verify):
     main.add_command(command)

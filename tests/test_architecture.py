@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "cnn": {"featurestore"},
     "bench": {"featurestore", "classifiers", "cnn"},
 }
-COMMANDS = ("extract", "run", "report", "compare", "predict", "inspect", "verify")
+COMMANDS = ("cite", "extract", "run", "report", "compare", "predict", "inspect", "verify")
 MODULES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 
 

@@ -17,7 +17,7 @@ from featurestore import FeatureStore
 
 Bench = Callable[..., Result]
 SMALL = ("--embed-size", 32)
-COMMANDS = ("extract", "run", "report", "compare", "predict", "inspect", "verify")
+COMMANDS = ("cite", "extract", "run", "report", "compare", "predict", "inspect", "verify")
 QUICK = ("mlp", "pca-svm", "lightgbm", "linear-probe")  # models that are trained in seconds
 
 
