@@ -67,7 +67,7 @@ def predict(
     if top and form == "csv":
         raise click.UsageError("--csv has the probability of every label; leave --top out")
     from bench._predictor import find_images, load_model
-    from classifiers import SavedModelError
+    from featurestore._model_file import SavedModelError
     from featurestore.fetch import WebSettings
 
     try:

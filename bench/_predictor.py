@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,24 +64,34 @@ class Predictor:
         self.run, self.label_names = run, results.store.label_names
         # Whether models of images or of embeddings: other classes, from other packages.
         self._sees_images = MODELS[run.model].learns_from != "embeddings"
+        path = runs_folder(folder, run) / "model.npz"
+        expected: dict[str, Any] = {
+            "fingerprint": results.store.fingerprint,
+            "label_names": self.label_names,
+        }
+        self._model: Any
         if self._sees_images:
             from cnn import load_model
+
+            self._model = load_model(path, **expected)
         else:
-            from classifiers import load_model
-        self._model: Any = load_model(
-            runs_folder(folder, run) / "model.npz",
-            fingerprint=results.store.fingerprint,
-            label_names=self.label_names,
-        )
-        self._engine: Any
+            from classifiers._inference import load_for_prediction
+
+            self._model = load_for_prediction(path, **expected)
+        self._job: BackboneJob | None = None
         self._larger: tuple[int, ...] = ()
         if self._sees_images:
-            self._size, self._engine = THUMBNAIL, _NoEngine()
+            self._size = THUMBNAIL
             side = int(self._model.image_shape_[0])
             self._larger = () if side == THUMBNAIL else (side,)
         else:
-            job = BackboneJob.again(results.store.backbone, results.store.embedding, None)
-            self._size, self._engine = job.size, job.make_engine()
+            self._job = BackboneJob.again(results.store.backbone, results.store.embedding, None)
+            self._size = self._job.size
+
+    @cached_property
+    def _engine(self) -> Any:
+        """What embeds images; not started where they were embedded already."""
+        return self._job.make_engine() if self._job else _NoEngine()
 
     def predict(
         self, images: Iterable[str | Path], web: WebSettings | None = None
@@ -109,13 +120,22 @@ class Predictor:
                 else:
                     batch.append(result)
                 if len(batch) == BATCH or (batch and done == len(names)):
-                    waiting |= self._answer(batch, names)
+                    waiting |= self.answer(batch, names)
                     batch = []
                 while following in waiting:
                     yield waiting.pop(following)
                     following += 1
 
-    def _answer(self, batch: Sequence[Result], names: list[str]) -> dict[int, Answer]:
+    def answer(self, batch: Sequence[Result], names: Sequence[str]) -> dict[int, Answer]:
+        """Return an Answer for each image that was decoded and embedded, by its index.
+
+        Parameters
+        ----------
+        batch : sequence of Result
+            Of a pipeline with the backbone, and all image sizes, of the store learned from.
+        names : sequence of str
+            What to call images, by their index.
+        """
         probabilities = self._model.predict_proba(self._inputs(batch))
         labels = [self.label_names[code] for code in self._model.classes_]
         found = {}

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from featurestore._model_file import SavableModel
+from classifiers._inference import Array
+from featurestore._savable import SavableModel
 from featurestore._targets import ClassWeight, check_soft_labels, training_targets
 
-Array = npt.NDArray[Any]
 # Called while fitting: (steps done, steps at most, what is going on).
 Progress = Callable[[int, int, str], None]
 
@@ -147,9 +146,3 @@ class EmbeddingClassifier(ClassifierMixin, SavableModel):  # type: ignore[misc]
     def _predict_proba(self, X: Array) -> Array:
         """Return float (n, classes) for float32 X (n, features)."""
         raise NotImplementedError
-
-
-def softmax(scores: Array) -> Array:
-    """Return probabilities (n, classes) from scores (n, classes)."""
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from classifiers._base import Array, softmax
+from classifiers._inference import Array, dense
 
 # Adam's own constants, as its authors give them.
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
@@ -57,15 +57,7 @@ class DenseNetwork:
 
     def probabilities(self, x: Array) -> Array:
         """Return float32 (n, classes) for float32 x (n, features)."""
-        return predict(x, self.layers)
-
-
-def predict(x: Array, layers: list[tuple[Array, Array]]) -> Array:
-    """Return the probabilities, float32 (n, classes), that layers give float32 x (n, features)."""
-    for weights, bias in layers[:-1]:
-        x = np.maximum(x @ weights + bias, 0)
-    weights, bias = layers[-1]
-    return softmax(x @ weights + bias)
+        return dense(x, self.layers)
 
 
 def backpropagate(

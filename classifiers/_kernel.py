@@ -1,29 +1,11 @@
 """Least-squares support vector machines with an RBF kernel, in time proportional to the rows."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import scipy.linalg
 
-from classifiers._base import Array
+from classifiers._inference import Array, blocks, rbf
 
-BLOCK = 4096  # rows at a time, so that a kernel matrix takes megabytes and not gigabytes
 JITTER = 1e-6  # of the largest on the diagonal: rounding leaves no system quite definite
-
-
-def rbf(X: Array, centers: Array, gamma: float) -> Array:
-    """Return exp(-gamma |x - c|²), (n, m), of X (n, d) and centers (m, d)."""
-    squares = (X * X).sum(axis=1)[:, None] + (centers * centers).sum(axis=1)
-    squares -= 2 * X @ centers.T
-    np.maximum(squares, 0, out=squares)
-    squares *= -gamma
-    return np.asarray(np.exp(squares, out=squares))
-
-
-def blocks(n: int) -> Iterator[slice]:
-    """Yield slices of some thousand rows that cover ``n``."""
-    for start in range(0, n, BLOCK):
-        yield slice(start, start + BLOCK)
 
 
 class LeastSquaresSVM:

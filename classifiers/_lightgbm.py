@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from classifiers._base import Array, EmbeddingClassifier, TrainingSet
+from classifiers._base import EmbeddingClassifier, TrainingSet
+from classifiers._inference import Array
 
 MIN_FEATURES = 32  # that a tree is shown
 

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from classifiers._base import Array, TrainingSet, softmax
+from classifiers._base import TrainingSet
+from classifiers._inference import Array, linear_probe
 from classifiers._scaling import ScaledClassifier
 from featurestore._targets import ClassWeight
 
@@ -99,7 +100,7 @@ class LinearProbe(ScaledClassifier):
         data.progress(len(strengths), len(strengths), f"C {self.C_:g}")
 
     def _predict_proba(self, X: Array) -> Array:
-        return softmax(self._scaled(X) @ self.coef_.T + self.intercept_)
+        return linear_probe(self, X)
 
 
 def _per_class(model: LogisticRegression) -> tuple[Array, Array]:

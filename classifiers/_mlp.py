@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from classifiers._base import Array, TrainingSet
-from classifiers._dense import Adam, DenseNetwork, backpropagate, predict
+from classifiers._base import TrainingSet
+from classifiers._dense import Adam, DenseNetwork, backpropagate
+from classifiers._inference import Array, mlp
 from classifiers._scaling import ScaledClassifier
 from featurestore._targets import ClassWeight, dev_measures
 
@@ -202,4 +203,4 @@ class MLP(ScaledClassifier):
         return self.learning_rate * (1 + float(np.cos(np.pi * progress))) / 2
 
     def _predict_proba(self, X: Array) -> Array:
-        return predict(self._scaled(X), list(zip(self.coefs_, self.intercepts_, strict=True)))
+        return mlp(self, X)

@@ -13,8 +13,9 @@ from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
 from sklearn.svm import LinearSVC
 
-from classifiers._base import Array, TrainingSet, softmax
-from classifiers._kernel import LeastSquaresSVM, blocks, rbf
+from classifiers._base import TrainingSet
+from classifiers._inference import Array, machine_scores, pca_svm, pca_svm_scores, softmax
+from classifiers._kernel import LeastSquaresSVM
 from classifiers._scaling import ScaledClassifier
 
 
@@ -138,11 +139,10 @@ class PCASVM(ScaledClassifier):
 
     def _scores(self, X: Array) -> Array:
         """Return scores (n, classes) of float32 X (n, features)."""
-        Z = (self._scaled(X) - self.center_) @ self.components_
-        return _scores(Z, self.landmarks_, self.gamma_, self.weights_, self.bias_)
+        return pca_svm_scores(self, X)
 
     def _predict_proba(self, X: Array) -> Array:
-        return softmax(self.sharpness_ * self._scores(X).astype(np.float64))
+        return pca_svm(self, X)
 
 
 class _Machine:
@@ -160,7 +160,7 @@ class _Machine:
 
     def scores(self, Z: Array, weights: Array, bias: Array) -> Array:
         """Return scores (n, classes)."""
-        return _scores(Z, self.landmarks, self.gamma, weights, bias)
+        return machine_scores(Z, self.landmarks, self.gamma, weights, bias)
 
 
 class _Rbf(_Machine):
@@ -193,15 +193,6 @@ class _Linear(_Machine):
         if self.classes == 2:  # one score, for the second
             coef, bias = np.concatenate([-coef, coef]), np.concatenate([-bias, bias])
         return coef.T.copy(), bias
-
-
-def _scores(Z: Array, landmarks: Array, gamma: float, weights: Array, bias: Array) -> Array:
-    """Return scores (n, classes) for components Z (n, k)."""
-    scores = np.empty((len(Z), len(bias)), np.float32)
-    for rows in blocks(len(Z)):
-        part = Z[rows]
-        scores[rows] = (rbf(part, landmarks, gamma) if len(landmarks) else part) @ weights + bias
-    return scores
 
 
 def _sharpness(scores: Array, codes: Array) -> float:

@@ -4,7 +4,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from classifiers._base import Array, EmbeddingClassifier
+from classifiers._base import EmbeddingClassifier
+from classifiers._inference import Array, scale
 
 
 class Scaling:
@@ -41,9 +42,7 @@ class Scaling:
 
     def __call__(self, X: Array) -> Array:
         """Return float32 X (n, features), scaled."""
-        # A new image's feature may be negative where none was in training.
-        X = np.sqrt(np.maximum(X, 0)) if self.root else X
-        return np.asarray((X - self.mean) / self.scale, np.float32)
+        return scale(X, self.root, self.mean, self.scale)
 
 
 class ScaledClassifier(EmbeddingClassifier):
@@ -63,7 +62,3 @@ class ScaledClassifier(EmbeddingClassifier):
         scaling = Scaling.learn(X, self.standardize)
         self.root_, self.mean_, self.scale_ = scaling.root, scaling.mean, scaling.scale
         return scaling
-
-    def _scaled(self, X: Array) -> Array:
-        """Return float32 X (n, features), scaled as learned."""
-        return Scaling(self.root_, self.mean_, self.scale_)(X)

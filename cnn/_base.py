@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from cnn._images import Images, channel_statistics, in_memory
 from cnn._recipe import Recipe
-from featurestore._model_file import SavableModel
+from featurestore._savable import SavableModel
 from featurestore._targets import ClassWeight, check_soft_labels, training_targets
 
 Array = npt.NDArray[Any]

@@ -7,17 +7,14 @@ so that it is not used on another by mistake.
 import io
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from featurestore._files import write_durably
-
-M = TypeVar("M", bound="SavableModel")
 
 FORMAT_VERSION = 1
 
@@ -26,96 +23,62 @@ class SavedModelError(ValueError):
     """The file holds no model of ours, or one of another store or with other labels."""
 
 
-class SavableModel(BaseEstimator):  # type: ignore[misc]
-    """An estimator that can be saved.
+@dataclass(frozen=True)
+class ModelFile:
+    """What a file holds of a model.
 
-    A subclass has ``_learned``: names of the arrays, lists of arrays, numbers and texts that are,
-    beside ``classes_``, all that predicting needs.
+    Attributes
+    ----------
+    name : str
+        Of its class.
+    settings : dict
+        Its parameters.
+    values : dict
+        By attribute: an array, a list of arrays, a number or a text.
     """
 
-    _learned: ClassVar[tuple[str, ...]] = ()
-
-    def save(self, path: str | Path, *, fingerprint: str = "", label_names: Any = ()) -> None:
-        """Write what was learned into one ``.npz`` file, without pickle; whole or not at all.
-
-        Parameters
-        ----------
-        path : str or Path
-        fingerprint : str
-            Of the store that it was trained on.
-        label_names : sequence of str
-            What the labels are called.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-        """
-        check_is_fitted(self)
-        about: dict[str, Any] = {
-            "format_version": FORMAT_VERSION,
-            "class": type(self).__name__,
-            "settings": self.get_params(),
-            "store_fingerprint": fingerprint,
-            "label_names": list(label_names),
-            "lists": {},
-        }
-        arrays: dict[str, Any] = {}
-        for name in self.saved_names():
-            value = getattr(self, name)
-            if isinstance(value, list):
-                about["lists"][name] = len(value)
-                arrays |= {f"{name}.{i}": item for i, item in enumerate(value)}
-            else:
-                array = np.asarray(value)
-                # Labels that are Python objects can only be told apart as text.
-                arrays[name] = array.astype(str) if array.dtype == object else array
-        buffer = io.BytesIO()
-        np.savez(buffer, about=np.array(json.dumps(about)), **arrays)
-        write_durably(Path(path), buffer.getvalue())
-
-    def saved_names(self) -> tuple[str, ...]:
-        """Return the names of the attributes that a saved model consists of."""
-        return ("classes_", *self._learned)
+    name: str
+    settings: dict[str, Any]
+    values: dict[str, Any]
 
 
-def loader(kinds: Sequence[type[M]]) -> Callable[..., M]:
-    """Return a function that opens saved models of these kinds."""
-    known: dict[str, type] = {kind.__name__: kind for kind in kinds}
-
-    def load_model(
-        path: str | Path,
-        *,
-        fingerprint: str | None = None,
-        label_names: Sequence[str] | None = None,
-    ) -> M:
-        """Return a model that ``save`` wrote; it predicts as it did then.
-
-        Parameters
-        ----------
-        path : str or Path
-        fingerprint : str, optional
-            The store's that it is to be used with; anything else is refused.
-        label_names : sequence of str, optional
-            What its labels have to be called.
-
-        Raises
-        ------
-        FileNotFoundError
-        SavedModelError
-            If the file holds no model, or one of another store or with other labels.
-        """
-        model: M = _read(path, known, fingerprint, label_names)
-        return model
-
-    return load_model
+def write_model(path: Path, model: ModelFile, fingerprint: str, label_names: Sequence[str]) -> None:
+    """Write a model, whole or not at all."""
+    about: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "class": model.name,
+        "settings": model.settings,
+        "store_fingerprint": fingerprint,
+        "label_names": list(label_names),
+        "lists": {},
+    }
+    arrays: dict[str, Any] = {}
+    for name, value in model.values.items():
+        if isinstance(value, list):
+            about["lists"][name] = len(value)
+            arrays |= {f"{name}.{i}": item for i, item in enumerate(value)}
+        else:
+            array = np.asarray(value)
+            # Labels that are Python objects can only be told apart as text.
+            arrays[name] = array.astype(str) if array.dtype == object else array
+    buffer = io.BytesIO()
+    np.savez(buffer, about=np.array(json.dumps(about)), **arrays)
+    write_durably(path, buffer.getvalue())
 
 
-def _read(
+def read_model(
     path: str | Path,
-    known: dict[str, type],
-    fingerprint: str | None,
-    label_names: Sequence[str] | None,
-) -> Any:
+    fingerprint: str | None = None,
+    label_names: Sequence[str] | None = None,
+) -> ModelFile:
+    """Return what ``write_model`` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+    SavedModelError
+        If the file holds no model, or one of another store or with other labels.
+    """
     try:
         with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -125,28 +88,27 @@ def _read(
             raise SavedModelError(
                 f"{path}: format version {version}; this program reads up to {FORMAT_VERSION}"
             )
-        if about["class"] not in known:
-            raise SavedModelError(f"{path}: holds a {about['class']}, which is no model here")
-        model = known[about["class"]](**about["settings"])
-        for name in model.saved_names():
-            value: Any
-            if name in about["lists"]:
-                value = [arrays[f"{name}.{i}"] for i in range(about["lists"][name])]
-            else:
-                value = arrays[name] if arrays[name].ndim else arrays[name].item()
-            setattr(model, name, value)
+        lists = {
+            name: [arrays.pop(f"{name}.{i}") for i in range(count)]
+            for name, count in about["lists"].items()
+        }
+        single = {name: array if array.ndim else array.item() for name, array in arrays.items()}
+        found = ModelFile(about["class"], dict(about["settings"]), single | lists)
+        theirs, names = about["store_fingerprint"], list(about["label_names"])
     except (SavedModelError, FileNotFoundError):
         raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError),
+        zipfile.BadZipFile,
+    ) as error:
         raise SavedModelError(f"{path}: holds no model that can be read ({error})") from None
-    if fingerprint is not None and fingerprint != about["store_fingerprint"]:
-        theirs = about["store_fingerprint"][:12] or "none"
+    if fingerprint is not None and fingerprint != theirs:
         raise SavedModelError(
-            f"{path}: was trained on another store (fingerprint {theirs}, not {fingerprint[:12]})"
+            f"{path}: was trained on another store (fingerprint {theirs[:12] or 'none'}, not "
+            f"{fingerprint[:12]})"
         )
-    if label_names is not None and list(label_names) != about["label_names"]:
+    if label_names is not None and list(label_names) != names:
         raise SavedModelError(
-            f"{path}: its labels are {', '.join(about['label_names'])}, "
-            f"not {', '.join(label_names)}"
+            f"{path}: its labels are {', '.join(names)}, not {', '.join(label_names)}"
         )
-    return model
+    return found

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,3 +101,20 @@ def test_a_damaged_model_is_one_line(bench: Bench, album: Path, album_results: P
     assert found.exit_code == 1
     assert found.stderr.count("\n") == 1
     assert "holds no model that can be read" in found.stderr
+
+
+def test_a_model_of_embeddings_needs_no_library_for_learning(
+    album: Path, album_results: Path
+) -> None:
+    for model in ("mlp", "pca-svm", "linear-probe"):
+        arguments = ["predict", str(album / "joy" / "00.jpg"), "--results", str(album_results)]
+        run = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "bench", *arguments, "--model", model],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        loaded = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
+        assert {"numpy", "classifiers._inference", "featurestore._engines"} <= loaded
+        heavy = {"tensorflow", "keras", "sklearn", "scipy", "lightgbm", "pandas", "zarr"}
+        assert not loaded & {*heavy, "matplotlib", "statsmodels", "pyarrow"}
