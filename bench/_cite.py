@@ -148,9 +148,10 @@ def _model_sentence(summary: Summary) -> str:
     assert summary.interval is not None
     title = title_of(summary.model)
     return (
-        f"{title[0].upper()}{title[1:]}, {what}{source} (preset {summary.variant}, {word} {seeds}), "
-        f"tells {spread_percent(summary.accuracy('test'))} % of the test images right (95 % "
-        f"interval {limits_text(*summary.interval)} %)."
+        f"{title[0].upper()}{title[1:]}, {what}{source} "
+        f"(preset {summary.variant}, {word} {seeds}), tells "
+        f"{spread_percent(summary.accuracy('test'))} % of the test images right (95 % interval "
+        f"{limits_text(*summary.interval)} %)."
     )
 
 

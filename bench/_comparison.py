@@ -15,7 +15,7 @@ from bench._statistics import Difference, Summary, holm, paired, summarise
 
 
 @dataclass(frozen=True)
-class Tested:
+class Contender:
     """A model's runs with what each said of the test images, in the order of their seeds.
 
     Attributes
@@ -65,7 +65,7 @@ class Pair:
 class Compared:
     """All models that have predictions, and all pairs of them."""
 
-    tested: list[Tested]
+    tested: list[Contender]
     pairs: list[Pair]
 
 
@@ -76,7 +76,7 @@ def compare_all(folder: Path, results: Results) -> Compared:
         found = tested_runs(folder, summary.ok)
         if found:
             tested.append(
-                Tested(summary, tuple(run for run, _ in found), tuple(p for _, p in found))
+                Contender(summary, tuple(run for run, _ in found), tuple(p for _, p in found))
             )
     couples = list(combinations(tested, 2))
     differences = [paired(a.hits, b.hits) for a, b in couples]

@@ -32,7 +32,7 @@ def show_store(store: FeatureStore) -> str:
         for (status, kind), count in fates.most_common()
     ]
     parts.append("\n" + tabulate(lines, ["records", "why", "count", "what to do"], intfmt=","))
-    parts.append("\n" + _near_duplicates(store.attributes["near_duplicates"]))
+    parts.append("\n" + near_duplicates_text(store.attributes["near_duplicates"]))
     return "\n".join(parts)
 
 
@@ -46,7 +46,7 @@ def show_failed(store: FeatureStore) -> str:
     return "\n".join(lines)
 
 
-def _near_duplicates(near: dict[str, int]) -> str:
+def near_duplicates_text(near: dict[str, int]) -> str:
     if not near["groups"]:
         return "No near-duplicates were found."
     text = f"Near-duplicates: {near['images']:,} images in {near['groups']:,} groups"

@@ -139,16 +139,17 @@ def rows_of(results: Results) -> list[list[str]]:
     """Return the cells of the table, a list for each line."""
     store = results.store
     majority = store.majority
-    found: list[list[str]] = [
-        ["chance", "", "", *(percent(1 / len(store.label_names)),) * 3, *("",) * 6],
-        [
-            f"always {majority.label}",
-            *("", ""),
-            *(percent(getattr(majority, split)) for split in SPLITS),
-            interval(majority.correct, majority.total),
-            *("",) * 5,
-        ],
-    ]
+    found = [["chance", "", "", *(percent(1 / len(store.label_names)),) * 3, *("",) * 6]]
+    if majority.label is not None:
+        found.append(
+            [
+                f"always {majority.label}",
+                *("", ""),
+                *(percent(getattr(majority, split)) for split in SPLITS),
+                interval(majority.correct, majority.total),
+                *("",) * 5,
+            ]
+        )
     found += [_summary_row(summary) for summary in summarise(results.runs)]
     return found + [_baseline_row(baseline, store) for baseline in BASELINES]
 
