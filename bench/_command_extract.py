@@ -213,8 +213,8 @@ def extract(
     """Make a store of images, embeddings, labels and splits from SOURCE.
 
     SOURCE is "sample" (the default: 1,600 synthetic images that come with the program), a folder of
-    class folders of images, with or without train, dev and test above them, or a CSV file or a
-    folder of CSVs with image paths or URLs.
+    class folders of images, with or without train, dev and test above them, a CSV file or a
+    folder of CSVs with image paths or URLs, or what `bench import` takes.
 
     Killed at any moment, the same command goes on where it was. A finished store is left alone,
     unless it lacks the backbone or failed records are to be tried again.

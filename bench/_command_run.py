@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from bench._command_extract import DEFAULT_STORE
-from bench._errors import one_line_errors
+from bench._errors import BenchError, one_line_errors
 
 OUT_OF_TIME = 3
 
@@ -19,6 +19,7 @@ Examples:
   bench run --all --time-budget 120                 two hours; once more to go on
   bench run --all --preset report                   as the papers trained them
   bench run --all --group polarity --results polarity
+  bench run mlp --preset mine                       settings that bench tune saved
   bench run mlp --soft-labels --class-weight balanced
   bench run --all --store fi.zarr --results fi_results
 """,
@@ -55,9 +56,10 @@ Examples:
 )
 @click.option(
     "--preset",
-    type=click.Choice(["default", "report", "quick"]),
-    help="default: what we recommend; report: as published; quick: networks trained for minutes. "
-    "Without it default, but quick for networks on drawn images.",
+    metavar="default|report|quick|NAME",
+    help="default: what we recommend; report: as published; quick: networks trained for minutes; "
+    "NAME or a file: what bench tune saved, for its model. Without it default, but quick for "
+    "networks on drawn images.",
 )
 @click.option(
     "--soft-labels",
@@ -91,6 +93,7 @@ def run(
     store: Path,
     results: Path,
     groups: tuple[str, ...],
+    preset: str | None,
     **options: Any,
 ) -> None:
     """Train MODELs on a store and compare them with each other and with published baselines.
@@ -106,13 +109,21 @@ def run(
         raise click.UsageError("give either --all or the models to run, such as: bench run mlp")
     import featurestore as fs
     from bench._dataset import Dataset, parse_groups
-    from bench._models import MODELS, get_model
+    from bench._models import MODELS, STANDARD_PRESETS, get_model
     from bench._outputs import write_outputs
     from bench._results import ResultsFolder
     from bench._runner import RunOptions, run_models
     from bench._tables import show_results
 
     entries = list(MODELS.values()) if every else [get_model(m) for m in dict.fromkeys(models)]
+    if preset is None or preset in STANDARD_PRESETS:
+        options["preset"] = preset
+    else:
+        from bench._presets import find_preset
+
+        name, found = options["saved"] = find_preset(results, preset)
+        if found.model not in (entry.name for entry in entries):
+            raise BenchError(f"the preset {name} is one of {found.model}; run that")
     data = Dataset(fs.FeatureStore(store), parse_groups(groups))
     with ResultsFolder(results, data.describe()) as folder:
         outcome = run_models(data, entries, RunOptions(**options), folder, click.echo)

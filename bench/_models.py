@@ -1,6 +1,7 @@
 """The models by the names that commands and results call them."""
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from bench._errors import BenchError
 # What a model learns from: embeddings, the 32 px tensors, the largest images of the store, or such
 # of them as people did not agree on.
 Input = Literal["embeddings", "thumbnails", "images", "weak images"]
+STANDARD_PRESETS = ("default", "report", "quick")
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,12 @@ class ModelEntry:
     libraries: tuple[str, ...]
     learns_from: Input = "embeddings"
 
-    def build(self, seed: int, preset: str) -> Any:
-        """Return the model, unfitted, with a preset's settings."""
+    def build(self, seed: int, preset: str, settings: Mapping[str, Any] | None = None) -> Any:
+        """Return the model, unfitted, with a preset's settings, or with these if they are given."""
         builder = getattr(importlib.import_module(self.module), self.builder)
-        return builder(**builder.presets[preset], random_state=seed)
+        if settings is None:
+            settings = builder.presets[preset]
+        return builder(**settings, random_state=seed)
 
     def preset_for(self, asked: str | None, synthetic: bool) -> str:
         """Return the preset to use: the one asked for, or else the one that suits the images.

@@ -53,7 +53,10 @@ class RunResult(_Record):
     seed: int
     status: Status
     reason: str = Field(description='why it is not "ok", in one line')
-    train_accuracy: float | None = Field(default=None, description="of the images learned from")
+    train_accuracy: float | None = Field(
+        default=None,
+        description="of the images learned from; for networks of as many as dev and test have",
+    )
     dev: SplitScores | None = None
     test: SplitScores | None = None
     fit_seconds: float | None = None

@@ -4,10 +4,14 @@ import click
 
 from bench._command_cite import cite
 from bench._command_compare import compare, report
+from bench._command_explore import explore
+from bench._command_export import export
 from bench._command_extract import extract
+from bench._command_import import import_
 from bench._command_inspect import inspect, verify
 from bench._command_predict import predict
 from bench._command_run import run
+from bench._command_tune import tune
 
 
 @click.group(
@@ -27,5 +31,8 @@ def main() -> None:
     """
 
 
-for command in (cite, extract, run, report, compare, predict, inspect, verify):
+for command in (
+    *(cite, extract, run, tune, report, compare, predict, inspect, verify, explore),
+    *(export, import_),
+):
     main.add_command(command)

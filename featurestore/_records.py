@@ -43,7 +43,7 @@ class Source:
 
     Attributes
     ----------
-    kind : {"sample", "folder", "csv"}
+    kind : {"sample", "folder", "csv", "h5", "img2dataset"}
     title : str
         What tables call it, such as "synthetic sample" or a folder's name.
     label_names : tuple of str

@@ -15,7 +15,20 @@ MAY_IMPORT = {
     "cnn": {"featurestore"},
     "bench": {"featurestore", "classifiers", "cnn"},
 }
-COMMANDS = ("cite", "extract", "run", "report", "compare", "predict", "inspect", "verify")
+COMMANDS = (
+    "cite",
+    "explore",
+    "export",
+    "extract",
+    "import",
+    "run",
+    "tune",
+    "report",
+    "compare",
+    "predict",
+    "inspect",
+    "verify",
+)
 MODULES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 
 

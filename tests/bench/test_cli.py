@@ -17,7 +17,20 @@ from featurestore import FeatureStore
 
 Bench = Callable[..., Result]
 SMALL = ("--embed-size", 32)
-COMMANDS = ("cite", "extract", "run", "report", "compare", "predict", "inspect", "verify")
+COMMANDS = (
+    "cite",
+    "explore",
+    "export",
+    "extract",
+    "import",
+    "run",
+    "tune",
+    "report",
+    "compare",
+    "predict",
+    "inspect",
+    "verify",
+)
 QUICK = ("mlp", "pca-svm", "lightgbm", "linear-probe")  # models that are trained in seconds
 
 

@@ -1,0 +1,234 @@
+"""An HDF5 file of images and labels: ``image`` (n, h, w, 3) and ``emo`` (n, labels).
+
+That is how an image emotion data set is passed around that is no longer to be had otherwise, and
+what ``bench export --to h5`` writes. Nothing outside the file is opened, whatever it links to.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from featurestore._decode import MAX_PIXELS
+from featurestore._labels import MIKELS
+from featurestore._records import SPLITS, Record, Source
+from featurestore.errors import SourceError, Unreadable
+from featurestore.sources._votes import one_vote_each, refuse_too_many
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+IMAGES, LABELS = "image", "emo"
+_CACHE = 256 * 1024 * 1024  # bytes of decompressed chunks; images are read in a random order
+_BLOCK = 8192  # rows of labels read at a time
+
+
+def is_h5(path: Path) -> bool:
+    """Return whether a file is HDF5, by its first bytes or by its ending."""
+    if path.suffix.lower() in (".h5", ".hdf5", ".hdf"):
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(len(SIGNATURE)) == SIGNATURE
+    except OSError:
+        return False
+
+
+def read_h5(path: Path, *, label_names: tuple[str, ...] | None = None) -> Source:
+    """Return the images of an HDF5 file as a source.
+
+    The file holds ``image``, uint8 (n, h, w, 3), RGB, and ``emo``, numbers (n, labels), of which
+    one in each row is 1 and the others are 0; a row with none or several becomes a failure in the
+    manifest. ``split``, integers (n,), 0 train, 1 dev, 2 test, may be there, and so may the
+    attributes ``label_names`` and ``synthetic``.
+
+    Parameters
+    ----------
+    path : Path
+    label_names : tuple of str, optional
+        What the columns of ``emo`` are called: else what the file says, or Mikels' eight if there
+        are eight.
+
+    Raises
+    ------
+    SourceError
+        If the file is no HDF5 or a damaged one, an array is missing or of another shape or kind, or
+        nothing says what the labels are called.
+    """
+    file = _open(path)
+    try:
+        return _read(path, file, label_names)
+    except SourceError:
+        file.close()
+        raise
+    except Exception as error:  # h5py raises many kinds on damaged bytes
+        file.close()
+        raise SourceError(f"{path}: is damaged ({_reason(error)}); get it again") from None
+
+
+def _open(path: Path) -> Any:
+    try:
+        return h5py.File(path, "r", rdcc_nbytes=_CACHE)
+    except OSError as error:
+        what = "is damaged or truncated" if _has_signature(path) else "is no HDF5 file"
+        raise SourceError(f"{path}: {what} ({_reason(error)})") from None
+
+
+def _read(path: Path, file: Any, given: tuple[str, ...] | None) -> Source:
+    images = _array(path, file, IMAGES)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise _wrong(path, IMAGES, images, "uint8 (n, height, width, 3)")
+    count, height, width, _ = images.shape
+    if not count or not 0 < height * width <= MAX_PIXELS:
+        raise SourceError(f"{path}: {IMAGES} has the shape {images.shape}: there are no images")
+    emo = _array(path, file, LABELS)
+    if emo.dtype.kind not in "biuf" or emo.ndim != 2 or emo.shape[0] != count:
+        raise _wrong(path, LABELS, emo, f"numbers ({count}, labels), one row for each image")
+    names = _label_names(path, file, emo.shape[1], given)
+    refuse_too_many(str(path), len(names))
+    return Source(
+        kind="h5",
+        title=path.resolve().name,
+        label_names=names,
+        records=_records(
+            _labels(emo), len(names), _splits(path, file, count), _origins(path, file)
+        ),
+        fetch=_fetcher(path, images),
+        synthetic=bool(file.attrs.get("synthetic", False)),
+    )
+
+
+def _array(path: Path, file: Any, name: str) -> Any:
+    """Return an array that lies in the file, whole."""
+    link = file.get(name, getlink=True)
+    if link is None:
+        there = ", ".join(sorted(map(str, file))[:8]) or "nothing"
+        raise SourceError(f"{path}: has no array {name!r}, it has {there}")
+    if not isinstance(link, h5py.HardLink):
+        raise SourceError(f"{path}: {name} is a link to elsewhere; copy the array into the file")
+    array = file[name]
+    if not isinstance(array, h5py.Dataset):
+        raise SourceError(f"{path}: {name} is a group; it must be an array")
+    if array.is_virtual or array.external:
+        raise SourceError(f"{path}: {name} lies in other files; copy the array into this one")
+    if array.size and not array.id.get_storage_size():  # would read as zeros, however many
+        raise SourceError(f"{path}: {name} was never written; get the file again")
+    return array
+
+
+def _wrong(path: Path, name: str, array: Any, wanted: str) -> SourceError:
+    return SourceError(f"{path}: {name} is {array.dtype} {array.shape}; it must be {wanted}")
+
+
+def _label_names(
+    path: Path, file: Any, columns: int, given: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    names = given or _named(path, file) or (MIKELS if columns == len(MIKELS) else None)
+    if names is None:
+        raise SourceError(
+            f"{path}: {LABELS} has {columns} columns and nothing says what they are called: give "
+            "--labels a,b,c in their order"
+        )
+    if len(names) != columns:
+        raise SourceError(
+            f"{path}: {LABELS} has {columns} columns, but there are {len(names)} labels "
+            f"({', '.join(names[:10])}): give as many with --labels"
+        )
+    return names
+
+
+def _named(path: Path, file: Any) -> tuple[str, ...] | None:
+    """Return the label names that the file itself gives, if it does."""
+    if (found := file.attrs.get("label_names")) is None:
+        return None
+    values = np.asarray(found).reshape(-1).tolist()
+    names = tuple(v.decode() if isinstance(v, bytes) else str(v) for v in values)
+    if not all(names) or len(set(names)) != len(names):
+        raise SourceError(f"{path}: its label names are empty or the same: give --labels a,b,c")
+    return names
+
+
+def _labels(emo: Any) -> list[int | str]:
+    """Return the label of each row, or why it has none."""
+    labels: list[int | str] = []
+    for start in range(0, len(emo), _BLOCK):
+        rows: npt.NDArray[Any] = emo[start : start + _BLOCK]
+        ones = (rows == 1).sum(axis=1)
+        is_clean = ((rows == 0) | (rows == 1)).all(axis=1)
+        for label, count, clean in zip(rows.argmax(axis=1), ones, is_clean, strict=True):
+            if clean and count == 1:
+                labels.append(int(label))
+            else:
+                labels.append(
+                    f"has {count} labels" if clean else "holds other numbers than 0 and 1"
+                )
+    return labels
+
+
+def _splits(path: Path, file: Any, count: int) -> Sequence[str]:
+    """Return the split of each row, "" where there is none."""
+    if "split" not in file:
+        return [""] * count
+    splits = _array(path, file, "split")
+    if splits.dtype.kind not in "iu" or splits.shape != (count,):
+        raise _wrong(path, "split", splits, f"integers ({count},), one for each image")
+    numbers = splits[:]
+    if not np.isin(numbers, range(len(SPLITS))).all():
+        raise SourceError(f"{path}: split holds other numbers than 0 train, 1 dev and 2 test")
+    return [SPLITS[number] for number in numbers]
+
+
+def _origins(path: Path, file: Any) -> Callable[[int], str]:
+    """Return what tells where a row came from; what `bench export` wrote knows more."""
+    ids = _array(path, file, "id") if "id" in file else None
+    if ids is None or ids.dtype.kind != "S" or ids.shape != file[IMAGES].shape[:1]:
+        return lambda row: f"{path.name}:{row}"
+    known = ids[:]
+    return lambda row: f"{path.name}:{row}, of {known[row].decode('ascii', 'replace')}"
+
+
+def _records(
+    labels: list[int | str], size: int, splits: Sequence[str], origins: Callable[[int], str]
+) -> list[Record]:
+    none, one_vote = (0,) * size, one_vote_each(size)
+    records = []
+    for row, (label, split) in enumerate(zip(labels, splits, strict=True)):
+        place, origin = f"{IMAGES}/{row:09}", origins(row)
+        if isinstance(label, int):
+            records.append(Record(place, one_vote[label], none, split, origin))
+        else:
+            detail = f"{LABELS} {label}"
+            records.append(Record(place, none, none, split, origin, "bad_row", detail))
+    if all(record.kind for record in records):
+        first = records[0]
+        raise SourceError(f"{first.origin}: {first.detail}, and no other row can be used either")
+    return records
+
+
+def _fetcher(path: Path, images: Any) -> Callable[[str], bytes]:
+    """Return what gives an image as the bytes of a PPM file: a header, and the pixels as they are.
+
+    So the sha256 of an image depends on its pixels alone, not on the version of an encoder.
+    """
+    _, height, width, _ = images.shape
+    header = b"P6 %d %d 255\n" % (width, height)
+
+    def fetch(place: str) -> bytes:
+        row = int(place.rpartition("/")[2])
+        try:
+            pixels = images[row]
+        except Exception as error:  # as above
+            raise Unreadable(f"{path}, {IMAGES} {row}: {_reason(error)}") from None
+        return header + bytes(pixels.tobytes())
+
+    return fetch
+
+
+def _has_signature(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(SIGNATURE)) == SIGNATURE
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
