@@ -117,7 +117,7 @@ def draw_curves(name: str, says: str, histories: Sequence[Curves], step: str) ->
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(5))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        return _finish(figure, name, says)
+        return finish(figure, name, says)
 
 
 def draw_reliability(name: str, says: str, panels: Sequence[Reliability]) -> str:
@@ -158,10 +158,10 @@ def draw_reliability(name: str, says: str, panels: Sequence[Reliability]) -> str
             if number % columns == 0:
                 axes.set_ylabel("told right, %")
             axes.set_visible(number < len(panels))
-        return _finish(figure, name, says)
+        return finish(figure, name, says)
 
 
-def _finish(figure: Figure, name: str, says: str) -> str:
+def finish(figure: Figure, name: str, says: str) -> str:
     """Return a figure as an element of a page."""
     text = io.BytesIO()
     figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)

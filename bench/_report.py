@@ -23,6 +23,7 @@ from bench._report_scores import (
     result_lines,
 )
 from bench._statistics import summarise
+from bench._tuning_plots import tuning_figures
 from featurestore import SPLITS
 
 
@@ -34,7 +35,7 @@ def build_report(folder: Path, results: Results, compared: Compared, data: Datas
     Parameters
     ----------
     folder : Path
-        Where the results are; only its name is shown.
+        Where the results are, and what was tuned; only its name is shown.
     results : Results
     compared : Compared
         The models of these results that still have predictions.
@@ -79,6 +80,7 @@ def build_report(folder: Path, results: Results, compared: Compared, data: Datas
         ),
         calibration=calibration_part(compared),
         galleries=gallery_parts(compared, hang(compared.tested, data.store, store.label_names)),
+        tuning=[(title, Markup(picture)) for title, picture in tuning_figures(folder)],
         sheet=data_sheet(data.store),
         runs=run_parts(results.runs),
         places={"store": data.store.path.name, "results": folder.name},

@@ -371,9 +371,7 @@ def get_grid(model: str) -> Grid:
         If the report has none.
     """
     if model not in GRIDS:
-        raise BenchError(
-            f"--grid report: the report has no grid of {model}; of {_all(GRIDS)} it has"
-        )
+        raise BenchError(f"--grid report: the report has no grid of {model}, but of {_all(GRIDS)}")
     return GRIDS[model]
 
 

@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from bench._plots import DEV, INK, RULE, SOFT, STYLE, TRAIN, _finish
+from bench._plots import DEV, INK, RULE, SOFT, STYLE, TRAIN, finish
 from bench._spaces import GRIDS, SPACES, Parameter
 from bench._tables import title_of
 from bench._tuning_records import About, Trial, ranked
@@ -126,7 +126,7 @@ def tuning_figures(folder: Path) -> list[tuple[str, str]]:
             f"{', '.join(p.title for p in panels(about, trials))}; the table has the numbers"
         )
         with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):  # type: ignore[arg-type]
-            found.append((title(about, trials), _finish(_draw(about, trials), name, says)))
+            found.append((title(about, trials), finish(_draw(about, trials), name, says)))
     return found
 
 

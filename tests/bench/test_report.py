@@ -3,7 +3,7 @@
 import asyncio
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import Result
 from results_examples import result
 
 from bench._comparison import Compared, compare_all
@@ -105,7 +106,7 @@ def about(store: FeatureStore, **changed: Any) -> StoreAbout:
     return Dataset(store).describe().model_copy(update=changed)
 
 
-def check(text: str) -> Page:
+def check(text: str, sections: tuple[str, ...] = SECTIONS) -> Page:
     """Return a page after checking what holds for every page."""
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>")
@@ -113,11 +114,20 @@ def check(text: str) -> Page:
     assert len(ids) == len(set(ids))
     links = [a["href"] or "" for _, a in page.tags if "href" in a]
     assert all(link.startswith("#") and link[1:] in ids for link in links)
-    assert [a["id"] for a in page.named("section")] == list(SECTIONS)
+    assert [a["id"] for a in page.named("section")] == list(sections)
     regions = [a["aria-label"] for _, a in page.tags if a.get("role") == "region"]
     assert len(regions) == len(set(regions)), "two tables are called the same"
     assert not page.named("script")
     return page
+
+
+def test_what_was_tuned_is_shown(bench: Callable[..., Result], sample_store: FeatureStore) -> None:
+    where = ("--store", sample_store.path)
+    assert bench("tune", "linear-probe", "--trials", 3, *where).exit_code == 0
+    assert bench("run", "linear-probe", *where).exit_code == 0
+    text = Path("results/report.html").read_text(encoding="utf-8")
+    check(text, (*SECTIONS[:-2], "tuning", *SECTIONS[-2:]))
+    assert 'aria-label="linear probe' in text
 
 
 def test_everything_is_there(built: str) -> None:
