@@ -23,7 +23,8 @@ def wilson(correct: float, total: int) -> tuple[float, float]:
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(correct, total, alpha=1 - LEVEL, method="wilson")
-    return float(low), float(high)
+    share = correct / total  # at 0 and at 1 rounding may leave it outside by a hair
+    return min(float(low), share), max(float(high), share)
 
 
 def score(labels: Array, probabilities: Array) -> SplitScores:

@@ -70,8 +70,8 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def album_store(album: Path) -> FeatureStore:
-    """A store of the album, with images of 48 px."""
-    settings = ExtractSettings(embed_size=64, image_sizes=(48,), mirror=True)
+    """A store of the album, with images of 64 px."""
+    settings = ExtractSettings(embed_size=64, image_sizes=(64,), mirror=True)
     return extract(read_source(str(album)), album.parent / "photos.zarr", settings)
 
 

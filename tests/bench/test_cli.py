@@ -264,6 +264,7 @@ def test_a_report_on_no_results_or_another_store_is_one_line(
     assert "holds results on another store" in assert_one_line(bench("report"))
 
 
+@pytest.mark.slow
 def test_a_time_budget_that_is_used_up_has_an_exit_status_of_its_own(
     bench: Bench, sample_store: FeatureStore
 ) -> None:
@@ -284,6 +285,7 @@ def test_senseless_numbers_are_wrong_usage(bench: Bench, options: tuple[str, obj
     assert options[0] in assert_usage(bench("run", "mlp", *options))
 
 
+@pytest.mark.slow
 def test_two_folders_of_results_are_compared(
     bench: Bench, sample_store: FeatureStore, photo_folder: Path
 ) -> None:

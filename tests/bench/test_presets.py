@@ -91,6 +91,7 @@ def test_a_file_that_is_no_json_object_is_one_line(tmp_path: Path, text: str) ->
         find_preset(tmp_path, str(tmp_path / "mine.json"))
 
 
+@pytest.mark.slow
 def test_a_run_has_the_presets_settings_and_its_name(
     bench: Bench, sample_store: FeatureStore
 ) -> None:

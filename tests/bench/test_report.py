@@ -121,6 +121,7 @@ def check(text: str, sections: tuple[str, ...] = SECTIONS) -> Page:
     return page
 
 
+@pytest.mark.slow
 def test_what_was_tuned_is_shown(bench: Callable[..., Result], sample_store: FeatureStore) -> None:
     where = ("--store", sample_store.path)
     assert bench("tune", "linear-probe", "--trials", 3, *where).exit_code == 0
@@ -301,6 +302,7 @@ def report_file(built: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+@pytest.mark.slow
 def test_a_browser_shows_it(
     browser: Any, report_file: Path, width: int, height: int, scheme: str
 ) -> None:

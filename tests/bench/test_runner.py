@@ -304,6 +304,7 @@ def hash_of(*parts: object) -> int:
     return zlib.crc32(repr(parts).encode())
 
 
+@pytest.mark.slow
 def test_seeds_are_rows_and_all_models_have_their_first_seed_first(
     sample_store: FeatureStore, tmp_path: Path
 ) -> None:

@@ -88,6 +88,13 @@ def test_wilson_takes_a_mean_over_seeds() -> None:
     assert wilson(50, 100)[1] < high < wilson(51, 100)[1]
 
 
+@pytest.mark.parametrize("total", range(1, 60))
+def test_an_interval_holds_the_accuracy_that_it_is_of(total: int) -> None:
+    for correct in (0, total / 2, total):
+        low, high = wilson(correct, total)
+        assert 0 <= low <= correct / total <= high <= 1
+
+
 def test_published_counts_have_the_intervals_of_their_counts() -> None:
     (fine_tuned,) = (b for b in BASELINES if b.title == "Fine-tuned-CNN")
     assert (fine_tuned.correct, fine_tuned.total) == (2034, 3490)

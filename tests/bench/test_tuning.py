@@ -208,6 +208,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_its_trial_to_the_next(
     sample_store: FeatureStore, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def stop_after(steps: int) -> Any:
         pytest.param({"patience": 2, "optimizer": "adam", "mixup": 0.2}, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_training_goes_on_from_a_checkpoint_to_the_same_weights(
     tmp_path: Path, changed: dict[str, Any]
 ) -> None:

@@ -150,6 +150,7 @@ def test_weights_that_lack_one_layer_are_refused(tmp_path: Path) -> None:
         make_engine("tensorflow", MOBILENET, 64, short)
 
 
+@pytest.mark.slow
 def test_a_failed_conversion_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.weights.h5"
     wrong.write_bytes(b"these are no weights")

@@ -690,13 +690,21 @@ class TestStoppedProcess:
     @pytest.mark.parametrize(
         "moment",
         [
-            pytest.param(".staging/settings.json", id="early"),
+            pytest.param(".staging/settings.json", id="early", marks=pytest.mark.slow),
             pytest.param(".staging/segments/mobilenet/00000001.npz", id="midway"),
             pytest.param(
                 ".staging/next/images/zarr.json", id="writing the images", marks=pytest.mark.slow
             ),
-            pytest.param(".staging/next/images_96/zarr.json", id="writing the larger images"),
-            pytest.param(".staging/next/manifest/kind/zarr.json", id="writing the manifest"),
+            pytest.param(
+                ".staging/next/images_96/zarr.json",
+                id="writing the larger images",
+                marks=pytest.mark.slow,
+            ),
+            pytest.param(
+                ".staging/next/manifest/kind/zarr.json",
+                id="writing the manifest",
+                marks=pytest.mark.slow,
+            ),
         ],
     )
     def test_after_a_kill_the_same_command_gives_the_same_bytes(

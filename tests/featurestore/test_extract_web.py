@@ -309,6 +309,7 @@ def test_bytes_that_many_addresses_share_are_no_photograph(
     assert len(store) == 31
 
 
+@pytest.mark.slow
 def test_a_killed_download_asks_again_for_no_more_than_was_under_way(
     server: Any, tmp_path: Path
 ) -> None:

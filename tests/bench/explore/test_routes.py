@@ -54,7 +54,7 @@ def test_about_says_what_there_is(explorer: Explorer, album_store: FeatureStore)
     }
     on_dev = [model["dev"] for model in about["models"]]
     assert on_dev == sorted(on_dev, reverse=True)
-    assert about["sizes"] == [32, 48]
+    assert about["sizes"] == [32, 64]
     assert about["limits"]["most_bytes"] == MOST_BYTES
 
 
@@ -122,7 +122,7 @@ def test_an_image_with_all_that_is_known_of_it(
         )
 
 
-@pytest.mark.parametrize(("size", "kind"), [(32, "PNG"), (48, "PNG")])
+@pytest.mark.parametrize(("size", "kind"), [(32, "PNG"), (64, "PNG")])
 def test_pixels_are_the_stores_and_kept_by_browsers(
     explorer: Explorer, album_store: FeatureStore, size: int, kind: str
 ) -> None:

@@ -29,6 +29,7 @@ def contents(path: Path) -> dict[str, bytes]:
     return {file.name if path.is_dir() else "": file.read_bytes() for file in files}
 
 
+@pytest.mark.slow
 def test_the_same_store_gives_the_same_bytes(opened: FeatureStore, tmp_path: Path) -> None:
     first = {form: contents(export_store(opened, form, tmp_path / f"1{form}")) for form in FORMATS}
     time.sleep(2.1)  # zip's clock ticks every other second
