@@ -139,6 +139,7 @@ def test_extracting_again_says_that_nothing_was_done(bench: Bench, photo_folder:
     assert again.stdout.endswith("Next: bench run --all\n")
 
 
+@pytest.mark.slow
 def test_running_on_synthetic_images_says_so_and_again_keeps_the_runs(
     bench: Bench, sample_store: FeatureStore
 ) -> None:

@@ -92,6 +92,7 @@ def test_a_missing_store_or_form_is_told(bench: Bench, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_there_and_back(bench: Bench, sample_store: FeatureStore) -> None:
     bench("export", sample_store.path, "--to", "h5", "--out", "a.h5")
     result = bench("import", "a.h5", "--store", "b.zarr", *SMALL)

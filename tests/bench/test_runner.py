@@ -222,6 +222,7 @@ def test_soft_labels_are_learned_from_and_others_skipped(
     assert probe.settings["soft_labels"] is True
 
 
+@pytest.mark.slow
 def test_class_weights_reach_the_model(sample_store: FeatureStore, tmp_path: Path) -> None:
     failed, (svm, probe), _ = run(sample_store, tmp_path, SVM, PROBE, class_weight="balanced")
     assert failed == []
@@ -356,6 +357,7 @@ class Slow(LinearProbe):
 SLOW = ModelEntry("slow", "Slow", __name__, "Slow", ("scikit-learn",))
 
 
+@pytest.mark.slow
 def test_a_time_budget_ends_a_fit_and_leaves_the_rest_unfinished(
     sample_store: FeatureStore, tmp_path: Path
 ) -> None:

@@ -171,6 +171,7 @@ def test_the_same_seed_tries_the_same_and_another_does_not(
     assert one[0].values == other[0].values == {"C": 0.003}
 
 
+@pytest.mark.slow
 def test_a_stopped_search_goes_on_as_if_it_had_not_been(
     sample_store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

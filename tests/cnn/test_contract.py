@@ -21,7 +21,7 @@ MODELS = {
     "FineTunedCNN": (FineTunedCNN(epochs=5, batch_size=20, shift=0), 64),
     "NoisyFineTunedCNN": (NoisyFineTunedCNN(epochs=5, batch_size=20, shift=0), 64),
 }
-QUICK = "FractalNet"  # the others take too long for quick tests
+pytestmark = pytest.mark.slow  # every model is trained once
 
 
 def bands(side: int, count: int = 120, seed: int = 0, classes: int = 3) -> tuple[Array, Array]:
@@ -50,10 +50,7 @@ class Case:
         return bands(self.side, count, seed, classes)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[QUICK, *(pytest.param(m, marks=pytest.mark.slow) for m in MODELS if m != QUICK)],
-)
+@pytest.fixture(scope="module", params=MODELS)
 def case(request: pytest.FixtureRequest) -> Case:
     return Case(request.param)
 

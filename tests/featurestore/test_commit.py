@@ -59,6 +59,7 @@ def test_a_commit_that_was_cut_short_is_ended_by_the_next_start(
 
 
 @pytest.mark.parametrize("moved", [0, 20, 999])
+@pytest.mark.slow
 def test_retried_records_are_appended_once_however_the_commit_was_cut_short(
     photo_folder: Path,
     settings: ExtractSettings,

@@ -57,6 +57,7 @@ def test_copies_are_found(originals: list[bytes], name: str) -> None:
     assert len(set(groups)) >= count
 
 
+@pytest.mark.slow
 def test_pictures_of_the_sample_are_no_copies_of_each_other() -> None:
     source = read_source("sample")
     files = [source.fetch(record.id) for record in source.records[::4]]

@@ -137,6 +137,7 @@ def test_pixels_are_the_stores_and_kept_by_browsers(
     assert explorer.ask(path, If_None_Match='"other"').status == 200
 
 
+@pytest.mark.slow
 def test_larger_images_are_jpeg(explore: Explore, photo_folder: Path, tmp_path: Path) -> None:
     settings = ExtractSettings(embed_size=32, image_sizes=(96,))
     store = extract(read_source(str(photo_folder)), tmp_path / "p.zarr", settings)
