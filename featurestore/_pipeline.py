@@ -123,8 +123,12 @@ class _Run:
         self._expected = count
         self._stopping = threading.Event()
         self._error: BaseException | None = None
-        # One bound for all queues: theirs would cost as much time as reading the files.
-        self._slots = threading.Semaphore(stage.threads + 8 * engine.batch * engine.workers)
+        # One bound for all queues: theirs would cost as much time as reading the files. A queue of
+        # tokens and no semaphore: Ctrl-C may strike while that one's lock is held, and the lock is
+        # never given back then.
+        self._slots: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(stage.threads + 8 * engine.batch * engine.workers):
+            self._slots.put(None)
         self._fetched: queue.SimpleQueue[tuple[Result, bytes] | None] = queue.SimpleQueue()
         self._decoded: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
@@ -157,7 +161,7 @@ class _Run:
                 result = self._get(self._done)
             except _Stop:
                 break
-            self._slots.release()
+            self._slots.put(None)
             yield result
         if self._error is not None:
             raise self._error
@@ -226,10 +230,13 @@ class _Run:
             return None
 
     def _fetch_next(self) -> Fetched | None:
-        while not self._slots.acquire(timeout=0.1):
-            if self._stopping.is_set():
-                return None
-        return self._stage.next(self._stopping)
+        while not self._stopping.is_set():
+            try:
+                self._slots.get(timeout=0.1)
+            except queue.Empty:
+                continue
+            return self._stage.next(self._stopping)
+        return None
 
     def _get(self, origin: "queue.SimpleQueue[Any]") -> Any:
         if (item := origin.get()) is None or self._stopping.is_set():

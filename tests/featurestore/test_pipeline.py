@@ -1,6 +1,8 @@
 """The pipeline: every record comes out once, whatever fails, in bounded memory."""
 
 import hashlib
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -147,3 +149,49 @@ def test_fetching_waits_for_a_slow_consumer(jpeg: Callable[..., bytes]) -> None:
     time.sleep(0.5)
     assert LOCAL_THREADS < len(fetched) < 100
     results.close()
+
+
+def test_an_interrupt_at_any_moment_ends_it(photos: list[bytes]) -> None:
+    # Should the thread that takes results be stopped while it holds a lock, no other thread would
+    # ever get that. In a process of its own, so that a hang is a failure and nothing worse.
+    code = """
+import sys
+import numpy as np
+from featurestore._pipeline import Pipeline
+from featurestore.fetch import FetchStage, WebSettings
+
+class Engine:
+    batch, workers = 1, 2
+    def embed(self, pixels):
+        return np.zeros((len(pixels), 1), np.float32)
+
+def stopped_after(steps):
+    def trace(frame, event, argument):
+        nonlocal steps
+        steps -= 1
+        if steps == 0:
+            raise KeyboardInterrupt
+        return trace
+    return trace
+
+photo = sys.stdin.buffer.read()
+for steps in range(1, 40):
+    stage = FetchStage([(i, str(i)) for i in range(1000)], lambda i: photo, WebSettings())
+    results = Pipeline(stage, Engine(), 32, min_side=1).run(1000)
+    next(results)
+    sys.settrace(stopped_after(steps))
+    try:
+        for result in results:
+            pass
+    except KeyboardInterrupt:
+        sys.settrace(None)
+    else:
+        sys.exit("was not stopped")
+    results.close()
+    stage.close()
+print("ended")
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], input=photos[0], capture_output=True, timeout=60, check=False
+    )
+    assert (run.stdout, run.stderr) == (b"ended\n", b"")
