@@ -302,6 +302,7 @@ def test_two_folders_of_results_are_compared(
     assert "nowhere: holds no results" in assert_one_line(bench("compare", "one", "nowhere"))
 
 
+@pytest.mark.slow
 def test_the_report_preset_is_run_beside_the_default(
     bench: Bench, sample_store: FeatureStore
 ) -> None:

@@ -211,6 +211,7 @@ def test_presets_are_rows_of_their_own(sample_store: FeatureStore, tmp_path: Pat
     assert rows[0].fingerprint != rows[1].fingerprint
 
 
+@pytest.mark.slow
 def test_soft_labels_are_learned_from_and_others_skipped(
     sample_store: FeatureStore, tmp_path: Path
 ) -> None:

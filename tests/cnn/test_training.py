@@ -92,6 +92,7 @@ def test_streamed_images_train_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     assert model.score(*data(60, seed=2)) > 0.8
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_training() -> None:
     with pytest.raises(TrainingDivergedError, match=r"loss is (nan|inf) in epoch .*learning_rate"):
         tiny(learning_rate=1e9, warmup=0.0, optimizer="sgd", epochs=6).fit(*data())

@@ -312,6 +312,7 @@ class TestLargerImages:
         assert read_tree(tmp_path / "s") == read_tree(finished_large)
         assert verify(tmp_path / "s") == []
 
+    @pytest.mark.slow
     def test_retried_photos_are_appended(
         self, photo_folder: Path, tmp_path: Path, settings: ExtractSettings
     ) -> None:

@@ -85,6 +85,7 @@ def test_attempts_are_spread_by_a_growing_delay(
     assert 0.3 <= third - second < 0.9
 
 
+@pytest.mark.slow
 def test_retry_after_is_obeyed_and_pauses_the_whole_host(server: Any) -> None:
     limited = server.url("/limited/1/3")
     others = [server.url(f"/image/{seed}") for seed in range(30)]
@@ -127,6 +128,7 @@ def test_a_rate_limit_holds(server: Any) -> None:
     assert times[-1] - times[0] > 0.2
 
 
+@pytest.mark.slow
 def test_one_bad_host_does_not_hold_up_the_others(server: Any) -> None:
     bad = [server.url("/drip", "localhost") + f"?{n}" for n in range(6)]
     good = [server.url(f"/image/{seed}") for seed in range(40)]
