@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from bench._errors import one_line_errors
+from bench._options import DEFAULT_RESULTS, PATH
 
 
 @click.command(
@@ -14,7 +15,7 @@ Examples:
   bench cite fi_results > methods.txt
 """
 )
-@click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
+@click.argument("results", type=PATH, default=DEFAULT_RESULTS)
 @one_line_errors
 def cite(results: Path) -> None:
     """Write a paragraph for a paper's methods section from what RESULTS say of themselves.

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import click
 
-from bench._command_extract import DEFAULT_STORE
 from bench._errors import one_line_errors
-
-FOLDER = click.Path(path_type=Path)
+from bench._options import DEFAULT_RESULTS, PATH, store_option
 
 
 @click.command(
@@ -17,10 +15,8 @@ Examples:
   bench report fi_results --store fi.zarr
 """
 )
-@click.argument("results", type=FOLDER, default=Path("results"))
-@click.option(
-    "--store", type=FOLDER, default=DEFAULT_STORE, show_default=True, help="The store it is on."
-)
+@click.argument("results", type=PATH, default=DEFAULT_RESULTS)
+@store_option("The store it is on.")
 @one_line_errors
 def report(results: Path, store: Path) -> None:
     """Show the table of RESULTS again, and write its report and tables anew; nothing is trained."""
@@ -45,8 +41,8 @@ Examples:
   bench compare results results_after_the_upgrade
 """
 )
-@click.argument("a", type=FOLDER, metavar="RESULTS_A")
-@click.argument("b", type=FOLDER, metavar="RESULTS_B")
+@click.argument("a", type=PATH, metavar="RESULTS_A")
+@click.argument("b", type=PATH, metavar="RESULTS_B")
 @one_line_errors
 def compare(a: Path, b: Path) -> None:
     """Show what changed between two folders of results, and whether data, code or settings differ.

@@ -4,11 +4,8 @@ from pathlib import Path
 
 import click
 
-from bench._command_extract import DEFAULT_STORE
 from bench._errors import BenchError, one_line_errors
-
-FOLDER = click.Path(path_type=Path)
-DEFAULT_RESULTS = Path("results")
+from bench._options import DEFAULT_RESULTS, PATH, store_option
 
 
 @click.command(
@@ -19,12 +16,10 @@ Examples:
   bench explore --port 0 --no-browser
 """
 )
-@click.option(
-    "--store", type=FOLDER, default=DEFAULT_STORE, show_default=True, help="What to look at."
-)
+@store_option("What to look at.")
 @click.option(
     "--results",
-    type=FOLDER,
+    type=PATH,
     help="What models said of it.  [default: results, if it has results on this store]",
 )
 @click.option(

@@ -1,12 +1,15 @@
 """``bench extract``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench._errors import one_line_errors
+from bench._options import DEFAULT_STORE, store_option
 
-DEFAULT_STORE = Path("features.zarr")
+if TYPE_CHECKING:
+    import featurestore as fs
 
 
 @click.command(
@@ -29,13 +32,7 @@ Another backbone, beside the one that is there:
 """,
 )
 @click.argument("source", default="sample")
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_STORE,
-    show_default=True,
-    help="Where to put the store; go on with it if it was begun.",
-)
+@store_option("Where to put the store; go on with it if it was begun.")
 @click.option(
     "--backbone",
     default="mobilenet",
@@ -220,8 +217,6 @@ def extract(
     unless it lacks the backbone or failed records are to be tried again.
     """
     import featurestore as fs
-    from bench._progress import extraction_progress
-    from bench._show_store import show_store
 
     options = fs.SourceOptions(
         labels=_names(labels),
@@ -250,18 +245,26 @@ def extract(
         user_agent=user_agent or fs.WebSettings.user_agent,
         allow_private_hosts=allow_private_hosts,
     )
+    made_from = fs.read_source(source, options)
+    make_store(made_from, store, settings, retry_failed, web=web, originals=keep_originals)
+
+
+def make_store(
+    source: "fs.Source",
+    store: Path,
+    settings: "fs.ExtractSettings",
+    retry_failed: str | None,
+    **more: Any,
+) -> None:
+    """Make a store, show how far that is and what came of it; ``more`` as ``extract`` takes it."""
+    import featurestore as fs
+    from bench._progress import extraction_progress
+    from bench._show_store import show_store
+
     root = store / "zarr.json"
     before = root.read_bytes() if root.is_file() else b""
     with extraction_progress() as progress:
-        made = fs.extract(
-            fs.read_source(source, options),
-            store,
-            settings,
-            progress,
-            web=web,
-            originals=keep_originals,
-            retry=_kinds(retry_failed),
-        )
+        made = fs.extract(source, store, settings, progress, retry=_kinds(retry_failed), **more)
     if before == root.read_bytes():
         click.echo(f"{store} is finished already; nothing was done.")
     click.echo(show_store(made))

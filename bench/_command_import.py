@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from bench._command_extract import DEFAULT_STORE, _kinds, _names, extract
+from bench._command_extract import _names, extract, make_store
 from bench._errors import one_line_errors
 
 KINDS = ("h5", "img2dataset")
@@ -67,8 +67,6 @@ def import_(
     the same command goes on where it was.
     """
     import featurestore as fs
-    from bench._progress import extraction_progress
-    from bench._show_store import show_store
 
     base = None if label_base is None else int(label_base)
     found = fs.read_source(
@@ -80,17 +78,5 @@ def import_(
             f"{source}: is no HDF5 file and no folder that img2dataset wrote; give it to "
             "`bench extract`"
         )
-    root = store / "zarr.json"
-    before = root.read_bytes() if root.is_file() else b""
-    with extraction_progress() as progress:
-        made = fs.extract(
-            found,
-            store,
-            fs.ExtractSettings(image_sizes=image_size, **settings),
-            progress,
-            retry=_kinds(retry_failed),
-        )
-    if before == root.read_bytes():
-        click.echo(f"{store} is finished already; nothing was done.")
-    click.echo(show_store(made))
-    click.echo(f"\nNext: bench run --all{'' if store == DEFAULT_STORE else f' --store {store}'}")
+    made_with = fs.ExtractSettings(image_sizes=image_size, **settings)
+    make_store(found, store, made_with, retry_failed)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from bench._command_extract import DEFAULT_STORE
 from bench._errors import one_line_errors
+from bench._options import DEFAULT_STORE, PATH
 
-STORE = click.argument("store", type=click.Path(path_type=Path), default=DEFAULT_STORE)
+STORE = click.argument("store", type=PATH, default=DEFAULT_STORE)
 
 
 @click.command(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench._errors import one_line_errors
+from bench._options import results_option
 
 if TYPE_CHECKING:
     from bench._predictor import Answer
@@ -27,13 +28,7 @@ Examples:
 """
 )
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER|URL...")
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Where bench run kept its models.",
-)
+@results_option("Where bench run kept its models.")
 @click.option(
     "--model",
     metavar="RUN",

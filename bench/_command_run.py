@@ -5,10 +5,8 @@ from typing import Any
 
 import click
 
-from bench._command_extract import DEFAULT_STORE
-from bench._errors import BenchError, one_line_errors
-
-OUT_OF_TIME = 3
+from bench._errors import OUT_OF_TIME, BenchError, one_line_errors
+from bench._options import group_option, results_option, store_option
 
 
 @click.command(
@@ -32,20 +30,8 @@ Examples:
     help="All models: mlp, pca-svm, lightgbm, linear-probe, resnet, fractalnet, finetuned and "
     "noisy-finetuned.",
 )
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_STORE,
-    show_default=True,
-    help="A store made by bench extract.",
-)
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Where to keep results.",
-)
+@store_option("A store made by bench extract.")
+@results_option("Where to keep results.")
 @click.option("--seed", default=0, show_default=True, help="Of everything random in a model.")
 @click.option(
     "--seeds",
@@ -71,13 +57,9 @@ Examples:
     type=click.Choice(["balanced"]),
     help="Let each class count the same in training (mlp, linear-probe and networks).",
 )
-@click.option(
-    "--group",
-    "groups",
-    multiple=True,
-    metavar="NAME=LABEL,...",
-    help="Tell groups of labels apart; give it once for each, or a named grouping: polarity. "
-    "Images of other labels are left out.",
+@group_option(
+    "Tell groups of labels apart; give it once for each, or a named grouping: polarity. Images of "
+    "other labels are left out."
 )
 @click.option(
     "--time-budget",

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import click
 
-from bench._command_extract import DEFAULT_STORE
-from bench._errors import BenchError, one_line_errors
-
-OUT_OF_TIME = 3
+from bench._errors import OUT_OF_TIME, BenchError, one_line_errors
+from bench._options import group_option, results_option, store_option
 
 
 @click.command(
@@ -46,27 +44,9 @@ Examples:
 )
 @click.option("--save", metavar="NAME", help="Keep the best settings as a preset for bench run.")
 @click.option("--seed", default=0, show_default=True, help="Of the search and of every model.")
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_STORE,
-    show_default=True,
-    help="A store made by bench extract.",
-)
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Where to keep trials, in its folder tuning, and presets, in its folder presets.",
-)
-@click.option(
-    "--group",
-    "groups",
-    multiple=True,
-    metavar="NAME=LABEL,...",
-    help="As for bench run.",
-)
+@store_option("A store made by bench extract.")
+@results_option("Where to keep trials, in its folder tuning, and presets, in its folder presets.")
+@group_option("As for bench run.")
 @one_line_errors
 def tune(
     model: str,

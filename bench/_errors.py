@@ -11,8 +11,17 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+OUT_OF_TIME = 3  # the exit status when a time limit was reached
+
+
 class BenchError(Exception):
     """A command can't go on; ``str(error)`` says what, where and what to do, in one line."""
+
+
+def failure_text(error: Exception) -> str:
+    """Return in one line why a model could not be trained: the error's kind and what it says."""
+    text = " ".join(str(error).split()) or "no reason given"
+    return f"{type(error).__name__}: {text}"[:300]
 
 
 def one_line_errors(command: F) -> F:

@@ -51,6 +51,14 @@ class Predictions:
         return np.asarray(self.predicted == self.label)
 
 
+def probabilities_of(model: Any, X: Any, labels: int) -> npt.NDArray[np.float32]:
+    """Return what a model makes of X, float32 (n, labels); labels never learned have 0."""
+    probabilities = np.zeros((len(X), labels), np.float32)
+    if len(X):
+        probabilities[:, model.classes_] = model.predict_proba(X)
+    return probabilities
+
+
 def write_predictions(path: Path, found: Predictions, label_names: list[str]) -> None:
     """Write predictions, whole or not at all."""
     import pyarrow as pa

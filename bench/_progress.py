@@ -1,5 +1,6 @@
 """Progress bars."""
 
+import math
 import sys
 import time
 from collections import Counter
@@ -13,6 +14,10 @@ from tqdm import tqdm
 from featurestore import Progress
 
 LINE_SECONDS = 60
+
+
+class TimeIsUpError(Exception):
+    """The time was used up while a model was trained."""
 
 
 @contextmanager
@@ -55,11 +60,14 @@ def extraction_progress() -> Iterator[Progress]:
 
 
 @contextmanager
-def fit_progress(name: str) -> Iterator[Callable[[int, int, str], None]]:
+def fit_progress(
+    name: str, deadline: float = math.inf
+) -> Iterator[Callable[[int, int, str], None]]:
     """Yield a callback that shows how far a fit is, if that takes more than a few seconds.
 
     On a terminal that is a bar; elsewhere, as in a log file, a line each minute. The callback takes
-    (steps done, steps at most, what is going on).
+    (steps done, steps at most, what is going on), and raises a TimeIsUpError if work is left at the
+    deadline, a time of ``time.monotonic``.
     """
     terminal = sys.stderr.isatty()
     bars: list[tqdm[Any]] = []
@@ -78,6 +86,8 @@ def fit_progress(name: str) -> Iterator[Callable[[int, int, str], None]]:
             left = (now - begun) * (total - done) / max(done, 1)
             shown = f"about {left / 60:.0f} min left" if done else "just begun"
             click.echo(f"{name}: {text}; {shown}", err=True)
+        if now >= deadline and done < total:
+            raise TimeIsUpError
 
     try:
         yield step

@@ -1,7 +1,6 @@
 """The report's data sheet of the store, and where each run comes from."""
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from bench._advice import advise
 from bench._records import RunResult
 from bench._report_parts import Table
-from bench._show_store import near_duplicates_text
+from bench._show_store import fates, label_counts, near_duplicates_text
 from bench._tables import title_of
 from featurestore import SPLITS, FeatureStore
 
@@ -36,13 +35,7 @@ def data_sheet(store: FeatureStore) -> DataSheet:
 
 
 def _counts(store: FeatureStore) -> Table:
-    rows = []
-    for label, name in enumerate(store.label_names):
-        here = store.splits[store.labels == label]
-        split = np.bincount(here, minlength=len(SPLITS)).tolist()
-        rows.append([name, *(f"{count:,}" for count in (*split, len(here)))])
-    totals = np.bincount(store.splits, minlength=len(SPLITS)).tolist()
-    rows.append(["all", *(f"{count:,}" for count in (*totals, len(store)))])
+    rows = [[name, *(f"{count:,}" for count in counts)] for name, *counts in label_counts(store)]
     return Table(
         "images by label and split",
         "Images by label and split",
@@ -53,10 +46,10 @@ def _counts(store: FeatureStore) -> Table:
 
 
 def _records(manifest: Manifest) -> Table:
-    fates = Counter(zip(manifest["status"].tolist(), manifest["kind"].tolist(), strict=True))
+    most_first = sorted(fates(manifest).items(), key=lambda each: (-each[1], each[0]))
     rows = [
         [status.replace("_", " "), kind.replace("_", " "), f"{count:,}", advise(kind)]
-        for (status, kind), count in sorted(fates.items(), key=lambda each: (-each[1], each[0]))
+        for (status, kind), count in most_first
     ]
     return Table(
         "what became of the source's records",

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bench._dataset import Dataset, Split
+from bench._errors import failure_text
 from bench._memory import peak_memory
 from bench._models import ModelEntry
-from bench._predictions import Predictions
+from bench._predictions import Predictions, probabilities_of
 from bench._presets import Preset
-from bench._progress import fit_progress
+from bench._progress import TimeIsUpError, fit_progress
 from bench._provenance import source_digest, this_machine
 from bench._records import RunResult
 from bench._results import ResultsFolder
@@ -79,10 +79,6 @@ class Outcome:
 
     failed: list[str] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
-
-
-class _TimeIsUpError(Exception):
-    """The time budget was used up while a model was trained."""
 
 
 def run_models(
@@ -231,16 +227,10 @@ def _train(
         with (
             warnings.catch_warnings(),
             peak_memory() as memory,
-            fit_progress(about.model) as progress,
+            fit_progress(about.model, deadline) as progress,
         ):
             warnings.simplefilter("ignore")  # libraries' deprecations concern developers
-
-            def step(done: int, total: int, text: str) -> None:
-                progress(done, total, text)
-                if time.monotonic() >= deadline and done < total:
-                    raise _TimeIsUpError
-
-            _fit(model, splits, options, checkpoint, step)
+            _fit(model, splits, options, checkpoint, progress)
             fit_seconds = time.perf_counter() - begun
             predicted = time.perf_counter()
             predictions = _predict(model, data, splits)
@@ -253,7 +243,7 @@ def _train(
         )
     except OSError:  # a full disk is no failure of the model
         raise
-    except _TimeIsUpError:
+    except TimeIsUpError:
         result = about.model_copy(update=_UNFINISHED)
         folder.add(result)
         say(f"{name}: stopped, the time budget is used up")
@@ -301,22 +291,17 @@ def _fit(
 
 
 def _predict(model: Any, data: Dataset, splits: dict[str, Split]) -> Predictions:
-    """Return predictions for dev and test; labels that were never learned have probability 0."""
+    """Return predictions for dev and test."""
     parts = [splits[name] for name in PREDICTED]
     rows = np.concatenate([part.rows for part in parts])
-    probabilities = np.zeros((len(rows), len(data.label_names)), np.float32)
-    start = 0
-    for part in parts:
-        if len(part.y):
-            found: npt.NDArray[Any] = model.predict_proba(part.X)
-            probabilities[start : start + len(part.y), model.classes_] = found
-        start += len(part.y)
+    labels = len(data.label_names)
+    probabilities = [probabilities_of(model, part.X, labels) for part in parts]
     return Predictions(
         np.repeat(PREDICTED, [len(part.y) for part in parts]),
         data.image_ids[rows],
         rows,
         np.concatenate([part.y for part in parts]),
-        probabilities,
+        np.concatenate(probabilities),
     )
 
 
@@ -342,8 +327,7 @@ def _failed(
     name: str,
     say: Callable[[str], None],
 ) -> RunResult:
-    text = " ".join(str(error).split()) or "no reason given"
-    reason = f"{type(error).__name__}: {text}"[:300]
+    reason = failure_text(error)
     (place / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     result = about.model_copy(update={"status": "failed", "reason": reason})
     folder.add(result)

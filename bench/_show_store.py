@@ -18,22 +18,29 @@ def show_store(store: FeatureStore) -> str:
     parts = [f"{store.path}: {source['title']}, {len(store):,} images, {size / 1e6:.1f} MB"]
     if source["synthetic"]:
         parts.append(SYNTHETIC)
+    parts.append("\n" + tabulate(label_counts(store), ["label", *SPLITS, "all"], intfmt=","))
+    lines = [
+        [status.replace("_", " "), kind, count, advise(kind)]
+        for (status, kind), count in fates(store.manifest()).most_common()
+    ]
+    parts.append("\n" + tabulate(lines, ["records", "why", "count", "what to do"], intfmt=","))
+    parts.append("\n" + near_duplicates_text(store.attributes["near_duplicates"]))
+    return "\n".join(parts)
+
+
+def label_counts(store: FeatureStore) -> list[list[Any]]:
+    """Return the images of each label, and of all, by split: a name, a number each, their sum."""
     rows: list[list[Any]] = []
     for label, name in enumerate(store.label_names):
         here = store.splits[store.labels == label]
         rows.append([name, *np.bincount(here, minlength=len(SPLITS)).tolist(), len(here)])
     totals = np.bincount(store.splits, minlength=len(SPLITS)).tolist()
-    rows.append(["all", *totals, len(store)])
-    parts.append("\n" + tabulate(rows, ["label", *SPLITS, "all"], intfmt=","))
-    manifest = store.manifest()
-    fates = Counter(zip(manifest["status"].tolist(), manifest["kind"].tolist(), strict=True))
-    lines = [
-        [status.replace("_", " "), kind, count, advise(kind)]
-        for (status, kind), count in fates.most_common()
-    ]
-    parts.append("\n" + tabulate(lines, ["records", "why", "count", "what to do"], intfmt=","))
-    parts.append("\n" + near_duplicates_text(store.attributes["near_duplicates"]))
-    return "\n".join(parts)
+    return [*rows, ["all", *totals, len(store)]]
+
+
+def fates(manifest: dict[str, Any]) -> Counter[tuple[str, str]]:
+    """Return the number of records by status and kind."""
+    return Counter(zip(manifest["status"].tolist(), manifest["kind"].tolist(), strict=True))
 
 
 def show_failed(store: FeatureStore) -> str:

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from bench._errors import failure_text
 from bench._models import ModelEntry
-from bench._progress import fit_progress
+from bench._predictions import probabilities_of
+from bench._progress import TimeIsUpError, fit_progress
 from bench._spaces import SPACES, Grid, Space, Value, get_grid
 from bench._statistics import wilson
 from bench._tuning_curves import dev_curve
@@ -162,7 +164,7 @@ def tune(
             return True
         try:
             text = _run(plan, data, running, folder.folder, deadline)
-        except _TimeIsUpError:
+        except TimeIsUpError:
             return False
         say(f"trial {running.number} of {plan.trials}: {text}; {values_text(running.values)}")
     return plan.choose(folder.trials()) is False
@@ -182,10 +184,6 @@ class _PrunedError(Exception):
     """Others were better at this point."""
 
 
-class _TimeIsUpError(Exception):
-    """The time was used up while a model was trained."""
-
-
 def _run(plan: Plan, data: TuningData, running: Running, folder: Path, deadline: float) -> str:
     """Train and measure one model; return what came of it."""
     model = plan.model(running.values)
@@ -200,13 +198,11 @@ def _run(plan: Plan, data: TuningData, running: Running, folder: Path, deadline:
     begun = time.perf_counter()
 
     try:
-        with warnings.catch_warnings(), fit_progress(label) as show:
+        with warnings.catch_warnings(), fit_progress(label, deadline) as show:
             warnings.simplefilter("ignore")  # libraries' deprecations concern developers
 
             def step(done: int, total: int, text: str) -> None:
                 show(done, total, text)
-                if time.monotonic() >= deadline and done < total:
-                    raise _TimeIsUpError
                 if prunes:
                     _report(running, dev_curve(model, checkpoint), settings["epochs"])
 
@@ -216,14 +212,13 @@ def _run(plan: Plan, data: TuningData, running: Running, folder: Path, deadline:
             measured = _measure(model, data)
     except OSError:  # a full disk is no failure of the model
         raise
-    except _TimeIsUpError:
+    except TimeIsUpError:
         raise
     except _PrunedError:
         running.prune(round(time.perf_counter() - begun, 3))
         text = f"pruned at {running.tenth}/{TENTHS} of its epochs"
     except Exception as error:  # whatever a model raises is its own failure
-        reason = " ".join(str(error).split()) or "no reason given"
-        text = f"{type(error).__name__}: {reason}"[:300]
+        text = failure_text(error)
         running.fail(text)
         text = f"failed, {text}"
     else:
@@ -255,9 +250,7 @@ def _measure(model: Any, data: TuningData) -> dict[str, float]:
 
 
 def _score(model: Any, part: Part, labels: int) -> dict[str, float]:
-    # Labels that were never learned have probability 0.
-    probabilities = np.zeros((len(part.y), labels), np.float32)
-    probabilities[:, model.classes_] = model.predict_proba(part.X)
+    probabilities = probabilities_of(model, part.X, labels)
     if not np.isfinite(probabilities).all():
         raise ArithmeticError("its probabilities are no numbers; a lower learning rate may help")
     return dev_measures(probabilities, part.y)

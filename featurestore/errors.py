@@ -237,3 +237,8 @@ class TooLarge(FetchFailure, DecodeFailure):
     """More bytes than may be downloaded, or more pixels than ``MAX_PIXELS``."""
 
     kind = "too_large"
+
+
+def in_short(error: BaseException) -> str:
+    """Return what another library's error says, in one line that fits into one of ours."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

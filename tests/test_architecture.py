@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli import main
+
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "featurestore": set(),
@@ -15,20 +17,7 @@ MAY_IMPORT = {
     "cnn": {"featurestore"},
     "bench": {"featurestore", "classifiers", "cnn"},
 }
-COMMANDS = (
-    "cite",
-    "explore",
-    "export",
-    "extract",
-    "import",
-    "run",
-    "tune",
-    "report",
-    "compare",
-    "predict",
-    "inspect",
-    "verify",
-)
+COMMANDS = sorted(main.commands)
 MODULES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 
 

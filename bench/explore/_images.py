@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from bench._gallery import AS_PNG
 from featurestore import FeatureStore
 from featurestore.errors import StoreDamagedError
 
-AS_PNG = 64  # px a side up to which JPEG would blur what little there is
 _QUALITY = 90
 _KEPT_CHUNKS = 64  # of 0.8 MB each; a page's images lie in few of them, or are asked for again
 

@@ -8,6 +8,7 @@ from featurestore._labels import order_names
 from featurestore._records import Record, Source
 from featurestore.errors import SourceError
 from featurestore.fetch import fetch_file
+from featurestore.sources._votes import one_vote_each
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -72,7 +73,7 @@ def read_folder(root: Path) -> Source:
 
 def _records(found: list[tuple[str, str, str]], names: tuple[str, ...]) -> list[Record]:
     ids = {name: i for i, name in enumerate(names)}
-    one_vote = [tuple(int(i == label) for i in range(len(names))) for label in range(len(names))]
+    one_vote = one_vote_each(len(names))
     none = (0,) * len(names)
     records = []
     for location, name, split in sorted(found):

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from featurestore._decode import MAX_PIXELS
 from featurestore._labels import MIKELS
 from featurestore._records import SPLITS, Record, Source
-from featurestore.errors import SourceError, Unreadable
+from featurestore.errors import SourceError, Unreadable, in_short
 from featurestore.sources._votes import one_vote_each, refuse_too_many
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -64,7 +64,7 @@ def read_h5(path: Path, *, label_names: tuple[str, ...] | None = None) -> Source
         raise
     except Exception as error:  # h5py raises many kinds on damaged bytes
         file.close()
-        raise SourceError(f"{path}: is damaged ({_reason(error)}); get it again") from None
+        raise SourceError(f"{path}: is damaged ({in_short(error)}); get it again") from None
 
 
 def _open(path: Path) -> Any:
@@ -72,7 +72,7 @@ def _open(path: Path) -> Any:
         return h5py.File(path, "r", rdcc_nbytes=_CACHE)
     except OSError as error:
         what = "is damaged or truncated" if _has_signature(path) else "is no HDF5 file"
-        raise SourceError(f"{path}: {what} ({_reason(error)})") from None
+        raise SourceError(f"{path}: {what} ({in_short(error)})") from None
 
 
 def _read(path: Path, file: Any, given: tuple[str, ...] | None) -> Source:
@@ -219,7 +219,7 @@ def _fetcher(path: Path, images: Any) -> Callable[[str], bytes]:
         try:
             pixels = images[row]
         except Exception as error:  # as above
-            raise Unreadable(f"{path}, {IMAGES} {row}: {_reason(error)}") from None
+            raise Unreadable(f"{path}, {IMAGES} {row}: {in_short(error)}") from None
         return header + bytes(pixels.tobytes())
 
     return fetch
@@ -228,7 +228,3 @@ def _fetcher(path: Path, images: Any) -> Callable[[str], bytes]:
 def _has_signature(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(len(SIGNATURE)) == SIGNATURE
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -4,11 +4,12 @@ from featurestore._labels import MIKELS
 from featurestore._records import Record, Source
 from featurestore.errors import NotFound
 from featurestore.sources import _synthetic
+from featurestore.sources._votes import one_vote_each
 
 
 def read_sample() -> Source:
     """Return the synthetic sample of the eight emotions as a source."""
-    one_vote = [tuple(int(i == label) for i in range(len(MIKELS))) for label in range(len(MIKELS))]
+    one_vote = one_vote_each(len(MIKELS))
     none = (0,) * len(MIKELS)
     records = [Record(name, one_vote[label], none) for name, label in _synthetic.names()]
     return Source(

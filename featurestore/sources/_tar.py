@@ -4,7 +4,7 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from featurestore.errors import SourceError, Unreadable
+from featurestore.errors import SourceError, Unreadable, in_short
 
 # Headers can ask for sizes that no memory holds, numbers that are none, headers within headers.
 _HOSTILE = (OSError, ValueError, EOFError, MemoryError, OverflowError, RecursionError)
@@ -48,7 +48,7 @@ def list_members(path: Path) -> dict[str, Member]:
     except SourceError:
         raise
     except (tarfile.TarError, *_HOSTILE) as error:
-        raise SourceError(f"{path}: can't be read as a tar ({_reason(error)})") from None
+        raise SourceError(f"{path}: can't be read as a tar ({in_short(error)})") from None
     # At a header that makes no sense tarfile just stops.
     if len(closing) < tarfile.BLOCKSIZE or closing.strip(b"\0"):
         raise SourceError(f"{path}: is damaged or truncated at byte {end:,} of {size:,}")
@@ -85,7 +85,3 @@ def _check(path: Path, member: tarfile.TarInfo) -> str:
     if name.is_absolute() or ".." in name.parts or "\\" in member.name or "\0" in member.name:
         raise SourceError(f"{path}: {shown} leads out of the tar; don't use it")
     return name.as_posix()
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,29 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+DEFAULT_STORE = Path("features.zarr")
+DEFAULT_RESULTS = Path("results")
+PATH = click.Path(path_type=Path)
+Decorator = Callable[[Any], Any]
+
+
+def store_option(text: str) -> Decorator:
+    """Return the option ``--store`` with this help."""
+    return click.option("--store", type=PATH, default=DEFAULT_STORE, show_default=True, help=text)
+
+
+def results_option(text: str) -> Decorator:
+    """Return the option ``--results`` with this help."""
+    return click.option(
+        "--results", type=PATH, default=DEFAULT_RESULTS, show_default=True, help=text
+    )
+
+
+def group_option(text: str) -> Decorator:
+    """Return the option ``--group`` with this help."""
+    return click.option("--group", "groups", multiple=True, metavar="NAME=LABEL,...", help=text)
