@@ -13,6 +13,7 @@ which they are ready.
 import hashlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -125,7 +126,8 @@ class _Run:
         self._error: BaseException | None = None
         # One bound for all queues: theirs would cost as much time as reading the files. A queue of
         # tokens and no semaphore: Ctrl-C may strike while that one's lock is held, and the lock is
-        # never given back then.
+        # never given back then. Nothing waits on these queues with a timeout: on a busy machine a
+        # wait whose time is over when it is about to begin has no end (CPython 3.11).
         self._slots: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(stage.threads + 8 * engine.batch * engine.workers):
             self._slots.put(None)
@@ -150,6 +152,7 @@ class _Run:
     def stop(self) -> None:
         self._stopping.set()
         for _ in self._threads:  # wake those that wait
+            self._slots.put(None)
             self._fetched.put(None)
             self._decoded.put(None)
         for thread in self._threads:
@@ -224,19 +227,18 @@ class _Run:
 
     def _get_soon(self) -> Result | None:
         """Return the next decoded image, or None if none comes soon: then a batch stays smaller."""
-        try:
-            return self._decoded.get(timeout=0.05)
-        except queue.Empty:
-            return None
+        deadline = time.monotonic() + 0.05
+        while True:
+            try:
+                return self._decoded.get_nowait()
+            except queue.Empty:
+                if time.monotonic() > deadline:
+                    return None
+                time.sleep(0.002)
 
     def _fetch_next(self) -> Fetched | None:
-        while not self._stopping.is_set():
-            try:
-                self._slots.get(timeout=0.1)
-            except queue.Empty:
-                continue
-            return self._stage.next(self._stopping)
-        return None
+        self._slots.get()
+        return None if self._stopping.is_set() else self._stage.next(self._stopping)
 
     def _get(self, origin: "queue.SimpleQueue[Any]") -> Any:
         if (item := origin.get()) is None or self._stopping.is_set():
