@@ -1,12 +1,14 @@
 """``bench run``."""
 
+import atexit
+import gc
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bench._errors import OUT_OF_TIME, BenchError, one_line_errors
-from bench._options import group_option, results_option, store_option
+from bench._options import Location, group_option, results_option, store_option
 
 
 @click.command(
@@ -72,7 +74,7 @@ Examples:
 def run(
     models: tuple[str, ...],
     every: bool,
-    store: Path,
+    store: Location,
     results: Path,
     groups: tuple[str, ...],
     preset: str | None,
@@ -107,6 +109,8 @@ def run(
         if found.model not in (entry.name for entry in entries):
             raise BenchError(f"the preset {name} is one of {found.model}; run that")
     data = Dataset(fs.FeatureStore(store), parse_groups(groups))
+    # Before it ends, Python would look once more through all that TensorFlow made: for a second.
+    atexit.register(gc.freeze)
     with ResultsFolder(results, data.describe()) as folder:
         outcome = run_models(data, entries, RunOptions(**options), folder, click.echo)
         written = write_outputs(folder, data)

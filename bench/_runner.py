@@ -308,12 +308,12 @@ def _predict(model: Any, data: Dataset, splits: dict[str, Split]) -> Predictions
 def _train_accuracy(model: Any, splits: dict[str, Split]) -> float:
     """Return the accuracy on what was learned from.
 
-    For networks on as many images of it as dev and test have together, if those are fewer: that is
-    as exact as theirs, and telling all apart would take as long as epochs of training.
+    For networks on as many images of it as the larger of dev and test has, if those are fewer: that
+    is as exact as theirs, and telling all apart would take as long as epochs of training.
     """
     train = splits["train"]
     X, y = train.X, train.y
-    enough = sum(len(splits[name].y) for name in PREDICTED)
+    enough = max(len(splits[name].y) for name in PREDICTED)
     if isinstance(X, Rows) and 0 < enough < len(y):
         X, y = X[:enough], y[:enough]  # a store's rows are in random order
     return float((model.predict(X) == y).mean())

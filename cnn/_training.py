@@ -64,7 +64,7 @@ class Network:
     mean: Any
     scale: Any
     choose_path: Callable[[int], Route] | None = None
-    _evaluate: Any = field(default=None, repr=False)
+    _evaluate: dict[Route, Any] = field(default_factory=dict, repr=False)
     _see: Any = field(default=None, repr=False)
 
     @property
@@ -88,11 +88,14 @@ class Network:
         With ``mirror`` the mean of each image's and its mirror image's; with a path by that part of
         the network.
         """
-        if self._evaluate is None:
-            self._evaluate = tf.function(self._probabilities, reduce_retracing=True)
-        starts = range(0, len(images), EVALUATION_BATCH)
-        batches = (images[a : a + EVALUATION_BATCH] for a in starts)
-        return np.concatenate([self._evaluate(b, mirror, path).numpy() for b in batches])
+        if path not in self._evaluate:
+            self._evaluate[path] = self._compile_evaluation(images.shape[1:], path)
+        evaluate, found = self._evaluate[path], []
+        for start in range(0, len(images), EVALUATION_BATCH):
+            batch = images[start : start + EVALUATION_BATCH]
+            part = evaluate(batch).numpy()
+            found.append((part + evaluate(batch[:, :, ::-1]).numpy()) / 2 if mirror else part)
+        return np.concatenate(found)
 
     def refresh_statistics(self, images: Images) -> None:
         """Let batch normalisation see what the whole network makes of some training images.
@@ -109,13 +112,19 @@ class Network:
             self._see(images[start : start + size])
         self.step.drops = True
 
-    def _probabilities(self, batch: Any, mirror: bool, path: Route) -> Any:
-        x = self.prepare(batch)
+    def _compile_evaluation(self, shape: tuple[int, ...], path: Route) -> Any:
+        """Return a function from images (batch, *shape) to probabilities (batch, classes).
+
+        Compiling a deep network takes as long as evaluating hundreds of images: once is for batches
+        of any size, while training and afterwards, mirrored or not.
+        """
         more = {} if path is None else {"path": path}
-        found = [self.model(x, training=False, **more)]
-        if mirror:
-            found.append(self.model(tf.reverse(x, [2]), training=False, **more))
-        return tf.add_n([tf.nn.softmax(tf.cast(z, tf.float32)) for z in found]) / len(found)
+
+        def evaluate(batch: Any) -> Any:
+            logits = self.model(self.prepare(batch), training=False, **more)
+            return tf.nn.softmax(tf.cast(logits, tf.float32))
+
+        return tf.function(evaluate, input_signature=[tf.TensorSpec([None, *shape], tf.uint8)])
 
 
 @dataclass

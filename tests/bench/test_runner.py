@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 
-from bench._dataset import Dataset
+from bench._dataset import Dataset, Split
 from bench._models import MODELS, ModelEntry
 from bench._records import RunResult
 from bench._results import ResultsFolder, predictions_of
-from bench._runner import Outcome, RunOptions, run_models
+from bench._runner import Outcome, RunOptions, _train_accuracy, run_models
 from classifiers import LinearProbe, load_model
 from featurestore import ExtractSettings, FeatureStore, extract, read_source
+from featurestore._rows import Rows, ZarrRows
 
 SVM, MLP, PROBE = MODELS["pca-svm"], MODELS["mlp"], MODELS["linear-probe"]
 # Fewer labels than asked for are its end.
@@ -173,6 +175,33 @@ def test_splits_that_are_empty_have_no_numbers(photo_folder: Path, tmp_path: Pat
     assert failed == []
     assert result.train_accuracy is not None
     assert (result.dev, result.test) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("stored", "dev", "test", "expected"),
+    [(True, 4, 6, 6), (True, 7, 6, 7), (True, 0, 0, 40), (True, 41, 6, 40), (False, 4, 6, 40)],
+)
+def test_train_accuracy_of_networks_is_of_as_many_images_as_that_on_test(
+    stored: bool, dev: int, test: int, expected: int
+) -> None:
+    array = zarr.array(np.arange(41, dtype=np.float32)[:, None])
+    asked: list[int] = []
+
+    class Half(LinearProbe):
+        """It tells every other row right."""
+
+        def predict(self, X: Any) -> Any:
+            asked.append(len(X))
+            return np.arange(len(X)) % 2
+
+    def split(count: int) -> Split:
+        rows = np.arange(count)
+        X = Rows(ZarrRows(array), rows) if stored else np.asarray(array[:count])
+        return Split(X, np.zeros(count, np.int64), np.zeros((count, 2), np.float32), rows)
+
+    splits = {"train": split(40), "dev": split(dev), "test": split(test)}
+    assert _train_accuracy(Half(), splits) == pytest.approx(0.5, abs=0.1)
+    assert asked == [expected]
 
 
 def test_the_mlp_keeps_its_curves(sample_store: FeatureStore, tmp_path: Path) -> None:

@@ -17,9 +17,47 @@ from featurestore._tensorflow import load_tensorflow
 
 tf = load_tensorflow()
 
+import keras  # noqa: E402
+
+from cnn._layers import Step  # noqa: E402
+from cnn._training import Network  # noqa: E402
+
 
 def weights(model: FractalNet) -> list[bytes]:
     return [w.tobytes() for w in model.weights_]
+
+
+class Traced(keras.Model):  # type: ignore[misc]
+    """A linear model that counts how often it is called, which a compiled call is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self._classify = keras.layers.Dense(3)
+
+    def call(self, x: Any, training: bool = False, path: int = 1) -> Any:
+        self.calls += 1
+        return path * self._classify(tf.reshape(x, (-1, 8 * 8 * 3)))
+
+
+def test_evaluation_is_compiled_once_for_each_path_of_a_network() -> None:
+    model = Traced()
+    model(tf.zeros((1, 8, 8, 3)))
+    network = Network(model, Step(0), np.float32(128), np.float32(64))
+    X = np.random.default_rng(0).integers(0, 256, (430, 8, 8, 3), dtype=np.uint8)
+    built = model.calls
+    straight = network.probabilities(X)  # batches of 200 and of 30
+    assert straight.shape == (430, 3)
+    np.testing.assert_allclose(straight.sum(axis=1), 1, rtol=1e-5)
+    turned = network.probabilities(X[:, :, ::-1])
+    mirrored = network.probabilities(X, mirror=True)
+    assert np.abs(straight - turned).max() > 0.01
+    np.testing.assert_array_equal(mirrored, (straight + turned) / 2)
+    np.testing.assert_allclose(network.probabilities(X[:7]), straight[:7], atol=1e-6)
+    assert model.calls == built + 1
+    sharper = network.probabilities(X, path=2)
+    assert (sharper.max(axis=1) >= straight.max(axis=1)).all()
+    assert model.calls == built + 2
 
 
 class StoppedError(Exception):
