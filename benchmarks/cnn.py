@@ -1,69 +1,80 @@
-"""Training speed of ResNet-18 beside PyTorch's, and what augmentation costs.
+"""Training speed of ResNet-18 beside Keras' and PyTorch's, and what augmentation costs.
 
     python benchmarks/cnn.py
     python benchmarks/cnn.py --torch-python ~/torch/bin/python
 
 The same pre-activation ResNet-18 (10 classes, 32 px), batch and optimizer, by turns, each in a
-process of its own; steps after the first few are timed. PyTorch has its fused Adam, and NHWC or
-NCHW, whichever was faster; it has the batch as floats already, while ours begins with bytes,
-augments and scales them.
+process of its own; steps after the first few are timed. Ours begins with bytes, augments and scales
+them. Keras' `fit` and PyTorch have floats already and augment nothing. PyTorch has its fused Adam,
+and NHWC or NCHW, whichever was faster.
 """
 
 import argparse
-import platform
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import _table
 import numpy as np
 
-# This file's own folder comes first otherwise, and its neighbours would hide packages.
-sys.path[:] = [folder for folder in sys.path if Path(folder) != Path(__file__).parent]
-
 CASES = {"imagenet": (200, 10), "cifar": (128, 3)}  # stem: batch, steps timed
-ROLES = ("ours", "plain", "torch", "torch-nhwc")
+ROLES = ("ours", "plain", "keras", "torch", "torch-nhwc")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--torch-python", default=sys.executable, help="a Python that has PyTorch")
+    parser.add_argument("--torch-python", type=Path, help="a Python that has PyTorch")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="keep the comparison in a file")
     parser.add_argument("--as", dest="role", choices=ROLES, help=argparse.SUPPRESS)
-    parser.add_argument("--stem", choices=tuple(CASES), help=argparse.SUPPRESS)
+    parser.add_argument("--stem", choices=tuple(CASES), help="only this one")
     arguments = parser.parse_args()
     if arguments.role:
-        run = torch_speed if arguments.role.startswith("torch") else our_speed
+        speed = keras_speed if arguments.role == "keras" else our_speed
+        run = torch_speed if arguments.role.startswith("torch") else speed
         print(run(arguments.stem, arguments.role))
         return
-    print(f"{platform.machine()}, Python {platform.python_version()}, ResNet-18, Adam, 32 px")
-    for stem, (batch, _) in CASES.items():
-        speeds: dict[str, list[float]] = {role: [] for role in ROLES}
-        for _ in range(arguments.rounds):
-            for role, found in speeds.items():
-                python = arguments.torch_python if role.startswith("torch") else sys.executable
-                command = [python, __file__, "--as", role, "--stem", stem]
+    stems = [arguments.stem] if arguments.stem else list(CASES)
+    rows = [row for stem in stems for row in compare(stem, arguments)]
+    _table.report(rows, arguments.json)
+
+
+def compare(stem: str, arguments: argparse.Namespace) -> list[_table.Row]:
+    pythons: dict[str, Path] = {
+        role: arguments.torch_python if role.startswith("torch") else Path(sys.executable)
+        for role in ROLES
+        if arguments.torch_python or not role.startswith("torch")
+    }
+    speeds: dict[str, list[float]] = {role: [] for role in pythons}
+    reasons: dict[str, str] = {}
+    for _ in range(arguments.rounds):
+        for role in [role for role in pythons if role not in reasons]:
+            command = [pythons[role], __file__, "--as", role, "--stem", stem]
+            try:
                 output = subprocess.run(command, capture_output=True, text=True, check=True)
-                found.append(float(output.stdout.split()[-1]))
-        for role, found in speeds.items():
-            text = f"{min(found):.0f} .. {max(found):.0f}"
-            print(
-                f"{stem} stem, batch {batch}, {role:10} {statistics.median(found):6.0f} images/s"
-                f" ({text})"
-            )
-        peer = [max(pair) for pair in zip(speeds["torch"], speeds["torch-nhwc"], strict=True)]
-        against = [o / p for o, p in zip(speeds["ours"], peer, strict=True)]
-        augmenting = [1 - o / p for o, p in zip(speeds["ours"], speeds["plain"], strict=True)]
-        print(
-            f"{stem} stem: {ratio(against)} x PyTorch's speed; augmenting and feeding cost "
-            f"{100 * statistics.median(augmenting):.1f} % of a step"
-        )
-
-
-def ratio(values: list[float]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f} .. {max(values):.2f})"
+            except subprocess.CalledProcessError as error:
+                reasons[role] = _table.failure(error)
+                continue
+            speeds[role].append(float(output.stdout.split()[-1]))
+        if "ours" in reasons:
+            sys.exit(reasons["ours"])
+    kernel = {"imagenet": "7x7", "cifar": "3x3"}[stem]
+    title = f"training ResNet-18, {kernel} stem, batch {CASES[stem][0]}"
+    rows = []
+    if len(speeds.get("torch", [])) == len(speeds.get("torch-nhwc", [])) == arguments.rounds:
+        best = [max(pair) for pair in zip(speeds["torch"], speeds["torch-nhwc"], strict=True)]
+        rows.append(_table.compare(title, "PyTorch, fused Adam", speeds["ours"], best, "images/s"))
+    else:
+        why = reasons.get("torch", reasons.get("torch-nhwc", "not installed"))
+        rows.append(_table.missing(title, "PyTorch, fused Adam", why))
+    for role, told in (("keras", "Keras fit"), ("plain", "itself without augmentation")):
+        if role in reasons:
+            rows.append(_table.missing(title, told, reasons[role]))
+        else:
+            rows.append(_table.compare(title, told, speeds["ours"], speeds[role], "images/s"))
+    return rows
 
 
 def timed(step: Any, finish: Any, stem: str) -> float:
@@ -121,6 +132,48 @@ def our_speed(stem: str, role: str) -> float:
         last[:] = step_of(len(last), pixels, shares[rows], weights[rows], 1e-3, scales)
 
     return timed(step, lambda: float(last[0]), stem)
+
+
+def keras_speed(stem: str, role: str) -> float:
+    """Images a second of `fit`, in its second epoch."""
+    from featurestore._tensorflow import load_tensorflow
+
+    keras = load_tensorflow().keras
+    layers = keras.layers
+    batch, steps = CASES[stem]
+    ends: list[float] = []
+
+    class Ends(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            ends.append(time.perf_counter())
+
+    def conv(x: Any, filters: int, size: int, stride: int = 1) -> Any:
+        return layers.Conv2D(filters, size, stride, "same", use_bias=False)(x)
+
+    def norm(x: Any) -> Any:
+        return layers.ReLU()(layers.BatchNormalization()(x))
+
+    image = keras.Input((32, 32, 3))
+    x = norm(conv(image, 64, 7, 2) if stem == "imagenet" else conv(image, 64, 3))
+    if stem == "imagenet":
+        x = layers.MaxPooling2D(3, 2, "same")(x)
+    for stage in range(4):
+        for block in range(2):
+            filters, stride = 64 * 2**stage, 2 if stage and not block else 1
+            before = norm(x) if stage or block else x
+            y = conv(norm(conv(before, filters, 3, stride)), filters, 3)
+            changed = stride != 1 or x.shape[-1] != filters
+            x = layers.Add()([y, conv(before, filters, 1, stride) if changed else x])
+    x = layers.Dense(10)(layers.GlobalAveragePooling2D()(norm(x)))
+    network = keras.Model(image, x)
+    network.compile(
+        keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((batch * steps, 32, 32, 3), np.float32)
+    labels = rng.integers(0, 10, len(images))
+    network.fit(images, labels, batch, epochs=2, verbose=0, callbacks=[Ends()])
+    return len(images) / (ends[1] - ends[0])
 
 
 def torch_speed(stem: str, role: str) -> float:

@@ -3,6 +3,7 @@
 python benchmarks/curves.py results/results.json docs/networks.svg resnet fractalnet finetuned
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -10,15 +11,20 @@ from typing import Any
 
 
 def main() -> None:
-    if len(sys.argv) < 4:
-        sys.exit(__doc__)
-    source, target, *names = sys.argv[1:]
-    results = json.loads(Path(source).read_text())
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, help="results.json of bench run")
+    parser.add_argument("target", type=Path, help="the SVG to write")
+    parser.add_argument("names", nargs="+", help="models")
+    arguments = parser.parse_args()
+    source, target, names = arguments.source, arguments.target, arguments.names
+    results = json.loads(source.read_text())
     runs = {run["model"]: run["history"] for run in results["runs"] if run["history"]}
     missing = [name for name in names if name not in runs]
     if missing:
         sys.exit(f"{source}: has no curves of {', '.join(missing)}; it has {', '.join(runs)}")
-    draw({name: runs[name] for name in names}, results["store"]["title"], Path(target))
+    draw({name: runs[name] for name in names}, results["store"]["title"], target)
 
 
 def draw(runs: dict[str, dict[str, list[float]]], title: str, path: Path) -> None:

@@ -17,9 +17,7 @@ import argparse
 import asyncio
 import io
 import multiprocessing
-import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,18 +27,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import _table
 import numpy as np
 from PIL import Image
 
 SIZE, COUNT, DEAD = 224, 5_000, 200
 THREADS = 64
 DEADLINE = 5.0  # s, for one image
+PEERS = {"bare pool": "requests in a thread pool, no checks", "img2dataset": "img2dataset"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--img2dataset", type=Path, help="its program, in another environment")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="keep the comparison in a file")
     parser.add_argument("--as", dest="role", choices=("ours", "pool"), help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=THREADS, help=argparse.SUPPRESS)
     parser.add_argument("--urls", type=Path, help=argparse.SUPPRESS)
@@ -63,21 +64,29 @@ def compare(scratch: Path, address: str, arguments: argparse.Namespace) -> None:
     good = [f"{address}/{n}.jpg" for n in range(COUNT)]
     urls = scratch / "urls.txt"
     urls.write_text("\n".join(good))
-    print(f"{platform.machine()}, Python {platform.python_version()}; {COUNT:,} JPEGs")
     peers = ["ours", "bare pool"] + (["img2dataset"] if arguments.img2dataset else [])
     speeds: dict[str, list[float]] = {peer: [] for peer in peers}
+    reasons: dict[str, str] = {}
     for _ in range(arguments.rounds):
-        for peer in peers:
-            if peer == "img2dataset":
-                seconds = run_img2dataset(arguments.img2dataset, urls, scratch / "out")
-            else:
-                seconds = run_self("ours" if peer == "ours" else "pool", urls, THREADS, COUNT)
+        for peer in [peer for peer in peers if peer not in reasons]:
+            try:
+                if peer == "img2dataset":
+                    seconds = run_img2dataset(arguments.img2dataset, urls, scratch / "out")
+                else:
+                    seconds = run_self("ours" if peer == "ours" else "pool", urls, THREADS, COUNT)
+            except subprocess.CalledProcessError as error:
+                reasons[peer] = _table.failure(error)
+                continue
             speeds[peer].append(COUNT / seconds)
-    print("\n| | images/s: median (min .. max) | ours relative to it |\n|---|---|---|")
-    for peer, values in speeds.items():
-        ratios = [a / b for a, b in zip(speeds["ours"], values, strict=True)]
-        print(f"| {peer} | {spread(values, 0)} | {spread(ratios, 2)} |")
-
+        if "ours" in reasons:
+            sys.exit(reasons["ours"])
+    title = f"fetching and decoding {COUNT:,} JPEGs from loopback"
+    rows = [
+        _table.compare(title, told, speeds["ours"], speeds[peer], "images/s")
+        if peer in speeds.keys() - reasons.keys()
+        else _table.missing(title, told, reasons.get(peer, "not installed"))
+        for peer, told in PEERS.items()
+    ]
     mixed = scratch / "mixed.txt"
     dead = [f"{address}/never/{n}" for n in range(DEAD)]
     mixed.write_text("\n".join(np.random.default_rng(0).permutation([*good, *dead])))
@@ -86,10 +95,9 @@ def compare(scratch: Path, address: str, arguments: argparse.Namespace) -> None:
         for _ in range(arguments.rounds)
     ]
     longer = [with_dead - without for without, with_dead in pairs]
-    print(
-        f"\nwith {DEAD} addresses that never answer: {spread(longer, 1)} s longer; one deadline is "
-        f"{DEADLINE:.0f} s (256 requests at a time)"
-    )
+    title = f"{DEAD} addresses that never answer, deadline {DEADLINE:.0f} s: how much longer"
+    rows.append(_table.alone(title, longer, "s"))
+    _table.report(rows, arguments.json)
 
 
 def run_self(role: str, urls: Path, threads: int, expected: int) -> float:
@@ -109,7 +117,7 @@ def run_img2dataset(program: Path, urls: Path, out: Path) -> float:
         *("--number_sample_per_shard", "1000", "--enable_wandb", "False"),
     ]
     start = time.perf_counter()
-    subprocess.run([str(part) for part in command], check=True, capture_output=True)
+    subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
     seconds = time.perf_counter() - start
     got = len(list(out.rglob("*.jpg")))
     if got != COUNT:
@@ -186,11 +194,6 @@ def serve(ports: "multiprocessing.Queue[int]") -> None:
         await server.serve_forever()
 
     asyncio.run(run())
-
-
-def spread(values: list[float], digits: int) -> str:
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:.{digits}f} ({low:.{digits}f} .. {high:.{digits}f})"
 
 
 if __name__ == "__main__":

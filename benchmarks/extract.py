@@ -1,4 +1,4 @@
-"""Extraction speed against two peers on the same files, and memory as the number of files grows.
+"""Extraction speed against its peers on the same files, and memory as the number of files grows.
 
     python benchmarks/extract.py                      speed, about 6 minutes on 2 cores
     python benchmarks/extract.py --memory             peak memory at 2,000 and 20,000 files
@@ -8,13 +8,14 @@ Peers, measured by turns in the same run:
                   model.predict, in batches of 32
   litert alone    LiteRT inference on arrays decoded beforehand: one interpreter with a thread for
                   each core. It neither reads, decodes, resizes nor stores anything.
+  pytorch         as clip-retrieval embeds: a DataLoader with a worker a core, and the same network
+                  in batches of 32; where --torch-python names a Python that has PyTorch
 
 The files are the synthetic sample's JPEGs, or those of a folder given with --images.
 """
 
 import argparse
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -24,6 +25,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import _table
 import numpy as np
 
 import featurestore as fs
@@ -32,6 +34,11 @@ from featurestore._decode import decode
 from featurestore._engines import converted, usable_cores
 
 SIZE = 224
+PEERS = {
+    "keras predict": "Keras load_img and predict",
+    "litert alone": "LiteRT inference alone",
+    "pytorch": "PyTorch DataLoader and MobileNet",
+}
 BACKBONE = get_backbone("mobilenet")
 
 
@@ -41,6 +48,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1600)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--torch-python", type=Path, help="a Python that has PyTorch")
+    parser.add_argument("--json", type=Path, help="keep the comparison in a file")
     parser.add_argument("--extract-only", nargs=2, type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.extract_only:
@@ -51,31 +60,57 @@ def main() -> None:
         if arguments.memory:
             measure_memory(Path(name))
         else:
-            measure_speed(Path(name), arguments.images, arguments.count, arguments.rounds)
+            measure_speed(Path(name), arguments)
 
 
-def measure_speed(scratch: Path, images: Path | None, count: int, rounds: int) -> None:
-    files = write_files(scratch / "files", images, count)
+def measure_speed(scratch: Path, arguments: argparse.Namespace) -> None:
+    images, rounds = arguments.images, arguments.rounds
+    files = write_files(scratch / "files", images, arguments.count)
     sizes = [len(path.read_bytes()) for path in files]
     what = f"of {images.name}" if images else "of the synthetic sample"
     print(f"{machine()}; {len(files)} JPEGs {what}, median {statistics.median(sizes) / 1e3:.0f} kB")
-    peers = {
+    programs: dict[str, Callable[[], object]] = {
         "extract": lambda: extract(scratch),
         "keras predict": keras_predict(files),
         "litert alone": litert_alone(files),
     }
-    speeds: dict[str, list[float]] = {name: [] for name in peers}
+    runs = {name: timed(program) for name, program in programs.items()}
+    if arguments.torch_python:
+        runs["pytorch"] = lambda: torch_seconds(arguments.torch_python, scratch / "files")
+    speeds: dict[str, list[float]] = {name: [] for name in runs}
+    reasons: dict[str, str] = {}
     for round_number in range(rounds + 1):
-        for name, run in peers.items():
-            start = time.perf_counter()
-            run()
+        for name in [name for name in runs if name not in reasons]:
+            try:
+                seconds = runs[name]()
+            except subprocess.CalledProcessError as error:
+                reasons[name] = _table.failure(error)
+                continue
             if round_number:  # the first is a warm-up
-                speeds[name].append(len(files) / (time.perf_counter() - start))
-    print("\n| | images/s: median (min .. max) | extract's ratio to it: median (min .. max) |")
-    print("|---|---|---|")
-    for name, values in speeds.items():
-        ratios = [ours / theirs for ours, theirs in zip(speeds["extract"], values, strict=True)]
-        print(f"| {name} | {spread(values, 1)} | {spread(ratios, 2)} |")
+                speeds[name].append(len(files) / seconds)
+    title = f"embedding {len(files):,} JPEGs {what}"
+    rows = [
+        _table.compare(title, told, speeds["extract"], speeds[name], "images/s")
+        if name in runs.keys() - reasons.keys()
+        else _table.missing(title, told, reasons.get(name, "not installed"))
+        for name, told in PEERS.items()
+    ]
+    _table.report(rows, arguments.json)
+
+
+def timed(program: Callable[[], object]) -> Callable[[], float]:
+    def run() -> float:
+        start = time.perf_counter()
+        program()
+        return time.perf_counter() - start
+
+    return run
+
+
+def torch_seconds(python: Path, folder: Path) -> float:
+    command = [python, Path(__file__).with_name("_torch_embed.py"), folder]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(found.stdout)
 
 
 def extract(scratch: Path) -> None:
@@ -163,13 +198,8 @@ def write_files(folder: Path, images: Path | None, count: int) -> list[Path]:
     return files
 
 
-def spread(values: list[float], digits: int) -> str:
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:.{digits}f} ({low:.{digits}f} .. {high:.{digits}f})"
-
-
 def machine() -> str:
-    return f"{usable_cores()} cores, {platform.machine()}, Python {platform.python_version()}"
+    return ", ".join(_table.machine().values())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ The results are kept as docs/sample_results.json, so that a test can tell when t
 anything else.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 from bench._chart import draw_accuracy
@@ -32,6 +32,8 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit(__doc__)
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("results", type=Path, help="folder of results of bench run")
+    main(parser.parse_args().results)

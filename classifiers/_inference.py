@@ -15,7 +15,7 @@ import numpy.typing as npt
 from featurestore._model_file import read_model
 
 Array = npt.NDArray[Any]
-BLOCK = 4096  # rows at a time, so that a kernel matrix takes megabytes and not gigabytes
+BLOCK = 4096  # rows at a time, so that what is in between takes megabytes and not gigabytes
 
 
 def softmax(scores: Array) -> Array:
@@ -26,9 +26,12 @@ def softmax(scores: Array) -> Array:
 
 def scale(X: Array, root: bool, mean: Array, scale: np.float32) -> Array:
     """Return float32 X (n, features), scaled as a ``Scaling`` has learned."""
-    # A new image's feature may be negative where none was in training.
-    X = np.sqrt(np.maximum(X, 0)) if root else X
-    return np.asarray((X - mean) / scale, np.float32)
+    scaled = np.empty(X.shape, np.float32)
+    for rows in blocks(len(X)):
+        # A new image's feature may be negative where none was in training.
+        part = np.sqrt(np.maximum(X[rows], 0)) if root else X[rows]
+        scaled[rows] = (part - mean) / scale
+    return scaled
 
 
 def dense(x: Array, layers: list[tuple[Array, Array]]) -> Array:

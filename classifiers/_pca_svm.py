@@ -14,7 +14,14 @@ from sklearn.decomposition import PCA
 from sklearn.svm import LinearSVC
 
 from classifiers._base import TrainingSet
-from classifiers._inference import Array, machine_scores, pca_svm, pca_svm_scores, softmax
+from classifiers._inference import (
+    Array,
+    blocks,
+    machine_scores,
+    pca_svm,
+    pca_svm_scores,
+    softmax,
+)
 from classifiers._kernel import LeastSquaresSVM
 from classifiers._scaling import ScaledClassifier
 
@@ -102,8 +109,9 @@ class PCASVM(ScaledClassifier):
         pca = PCA(max(sizes), svd_solver=solver, random_state=self.random_state).fit(X)
         self.center_ = pca.mean_.astype(np.float32)
         basis = np.ascontiguousarray(pca.components_.T, np.float32)
-        Z = (X - self.center_) @ basis  # (n, most components)
-        Z_dev = (scaling(data.dev[0]) - self.center_) @ basis if data.dev else Z[:0]
+        Z = self._projected(X, basis)  # (n, most components)
+        del X  # as large as all embeddings, and no longer needed
+        Z_dev = self._projected(scaling(data.dev[0]), basis) if data.dev else Z[:0]
 
         self.search_: list[dict[str, float]] = []
         trials = len(sizes) + len(costs) - 1
@@ -132,6 +140,13 @@ class PCASVM(ScaledClassifier):
         self.sharpness_ = 1.0
         if data.dev:
             self.sharpness_ = _sharpness(self._scores(data.dev[0]), data.dev[1])
+
+    def _projected(self, X: Array, basis: Array) -> Array:
+        """Return float32 (n, components) of scaled X (n, features)."""
+        Z = np.empty((len(X), basis.shape[1]), np.float32)
+        for rows in blocks(len(X)):
+            np.matmul(X[rows] - self.center_, basis, out=Z[rows])
+        return Z
 
     def _machine(self, Z: Array, codes: Array) -> "_Machine":
         kind = _Linear if self.kernel == "linear" else _Rbf

@@ -1,11 +1,12 @@
 """Embeddings made even, before anything is learned from them."""
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
 
 from classifiers._base import EmbeddingClassifier
-from classifiers._inference import Array, scale
+from classifiers._inference import Array, blocks, scale
 
 
 class Scaling:
@@ -35,10 +36,15 @@ class Scaling:
         if not standardize:
             return cls(False, np.zeros(X.shape[1], np.float32), np.float32(1))
         root = bool(X.min() >= 0)
-        X = np.sqrt(X) if root else X
-        mean = X.mean(axis=0)
-        spread = np.sqrt(np.mean((X - mean) ** 2))
-        return cls(root, mean, np.float32(spread if spread > 0 else 1))
+
+        def parts() -> Iterator[Array]:
+            return (np.sqrt(X[rows]) if root else X[rows] for rows in blocks(len(X)))
+
+        # In double precision: a million rows would use up the digits of a float32 sum.
+        mean = sum(part.sum(axis=0, dtype=np.float64) for part in parts()) / len(X)
+        squares = sum(float(np.square(part - mean).sum()) for part in parts())
+        spread = np.sqrt(squares / X.size)
+        return cls(root, mean.astype(np.float32), np.float32(spread if spread > 0 else 1))
 
     def __call__(self, X: Array) -> Array:
         """Return float32 X (n, features), scaled."""

@@ -61,40 +61,47 @@ def assign_splits(
     -------
     uint8 (n,)
     """
-    splits = np.array([SPLITS.index(name) if name else 0 for name in given], np.uint8)
-    open_rows = [i for i, name in enumerate(given) if not name]
+    codes = {name: k for k, name in enumerate(SPLITS)}
+    told = np.array([codes.get(name, -1) for name in given], np.int64)  # -1: not given
+    splits = np.maximum(told, 0).astype(np.uint8)
     parts = list(ratio)
-    fixed: dict[int, int] = {}  # the split of each group that has a given one
-    if open_rows:
-        for group, name in zip(groups, given, strict=True):
-            if name:
-                fixed[group] = max(fixed.get(group, 0), SPLITS.index(name))
+    _, unit_of, counts = np.unique(
+        np.asarray(groups, np.int64), return_inverse=True, return_counts=True
+    )
+    fixed = np.full(len(counts), -1)  # the split of each group that has a given one
+    rows = np.flatnonzero(told < 0)
+    if len(rows):
+        np.maximum.at(fixed, unit_of, told)
     else:
-        open_rows = [i for i, name in enumerate(given) if name == "train"]
+        rows = np.flatnonzero(told == codes["train"])
         parts = [r if k == 0 or name not in given else 0 for k, (r, name) in _numbered(ratio)]
+    kept = fixed[unit_of[rows]]
+    splits[rows[kept >= 0]] = kept[kept >= 0]
+    rows = rows[kept < 0]
 
-    members: dict[int, list[int]] = {}
-    for row in open_rows:
-        members.setdefault(groups[row], []).append(row)
-    by_label: dict[int, list[list[int]]] = {}
-    for group, rows in members.items():
-        if group in fixed:
-            splits[rows] = fixed[group]
-            continue
-        rows.sort(key=lambda row: _rank(seed, hashes[row]))
-        by_label.setdefault(labels[rows[0]], []).append(rows)
-    for units in by_label.values():
-        units.sort(key=lambda rows: _rank(seed, hashes[rows[0]]))
-        ends = np.cumsum(_apportion(sum(map(len, units)), parts))
-        done = 0
-        for rows in units:
-            splits[rows] = np.searchsorted(ends, done, side="right")
-            done += len(rows)
+    # In the order of their ranks a group's first row speaks for it.
+    rows = rows[_rank_order(seed, [hashes[row] for row in rows.tolist()])]
+    units, first, unit_of, sizes = np.unique(
+        unit_of[rows], return_index=True, return_inverse=True, return_counts=True
+    )
+    label_of = np.asarray(labels, np.int64)[rows[first]]
+    split_of = np.zeros(len(units), np.uint8)
+    for label in np.unique(label_of):
+        here = np.flatnonzero(label_of == label)
+        here = here[np.argsort(first[here])]
+        done = np.cumsum(sizes[here])
+        ends = np.cumsum(_apportion(int(done[-1]), parts))
+        split_of[here] = np.searchsorted(ends, done - sizes[here], side="right")
+    splits[rows] = split_of[unit_of]
     return splits
 
 
-def _rank(seed: int, image_hash: str) -> bytes:
-    return hashlib.sha256(f"{seed}:{image_hash}".encode()).digest()
+def _rank_order(seed: int, image_hashes: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the order, int64 (n,), of images by the sha256 of the seed and their hash."""
+    digests = b"".join(hashlib.sha256(f"{seed}:{h}".encode()).digest() for h in image_hashes)
+    # The first 64 of the 256 bits tell images apart, and sort seven times as fast as all of them.
+    first = np.frombuffer(digests, ">u8")[::4].astype(np.uint64)
+    return np.argsort(first, kind="stable")
 
 
 def _numbered(ratio: tuple[int, int, int]) -> list[tuple[int, tuple[int, str]]]:
