@@ -11,6 +11,7 @@ ADVICE = {
     "bad_row": "correct the row of the CSV; inspect --failed shows which",
     "not_found": "put the file there, then --retry-failed not_found",
     "unreadable": "allow reading the file, then --retry-failed unreadable",
+    "outside": "lies outside of the CSV's folder; --retry-failed outside --allow-outside if meant",
     # The network.
     "bad_url": "no http, https or file address; correct the CSV",
     "dns": AGAIN,

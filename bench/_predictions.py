@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featurestore._files import write_durably
+from featurestore.errors import in_short
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,11 @@ def read_predictions(path: Path) -> Predictions:
     ValueError
         If the file holds no predictions.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    content = path.read_bytes()
     try:
-        table = pq.read_table(io.BytesIO(path.read_bytes()))
+        table = pq.read_table(io.BytesIO(content))
         names = [name[2:] for name in table.column_names if name.startswith("p_")]
         codes = {name: code for code, name in enumerate(names)}
         return Predictions(
@@ -106,5 +107,5 @@ def read_predictions(path: Path) -> Predictions:
             np.array([codes[name] for name in table["label"].to_pylist()], np.int64),
             np.stack([table[f"p_{n}"].to_numpy() for n in names], axis=1).astype(np.float32),
         )
-    except (pa.ArrowException, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: holds no predictions: {error}") from error
+    except Exception as error:  # Arrow and NumPy raise many kinds on damaged bytes
+        raise ValueError(f"{path}: holds no predictions: {in_short(error)}") from error

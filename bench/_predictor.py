@@ -172,7 +172,7 @@ class _NoEngine:
 
 
 def _fetch(location: str) -> bytes:
-    return fetch_location(location, Path())
+    return fetch_location(location, Path(), allow_outside=True)
 
 
 def load_model(results: str | Path = "results", run: str | None = None) -> Predictor:

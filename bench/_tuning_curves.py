@@ -1,11 +1,10 @@
 """How good a model is on dev while it is trained."""
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from featurestore._npz import read_npz
 
 
 def dev_curve(model: Any, checkpoint: Path) -> list[float]:
@@ -24,8 +23,8 @@ def dev_curve(model: Any, checkpoint: Path) -> list[float]:
 def _kept(checkpoint: Path) -> dict[str, list[float]]:
     """Return the curves in a checkpoint; its arrays are not read."""
     try:
-        with checkpoint.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            history: dict[str, list[float]] = json.loads(str(file["text"]))["state"]["history"]
-            return history
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        text = read_npz(checkpoint, ["text"])["text"]
+        history: dict[str, list[float]] = json.loads(str(text))["state"]["history"]
+        return history
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}

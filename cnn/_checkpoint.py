@@ -2,13 +2,13 @@
 
 import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featurestore._files import write_durably
+from featurestore._npz import read_npz
 
 
 def save(path: Path, about: dict[str, Any], state: dict[str, Any], arrays: list[Any]) -> None:
@@ -32,12 +32,10 @@ def save(path: Path, about: dict[str, Any], state: dict[str, Any], arrays: list[
 def load(path: Path, about: dict[str, Any]) -> tuple[dict[str, Any], list[Any]] | None:
     """Return (state, arrays) of a checkpoint with the same ``about``, or None."""
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            text = json.loads(str(file["text"]))
-            if text["about"] != json.loads(json.dumps(about)):
-                return None
-            return text["state"], [file[str(i)] for i in range(len(file.files) - 1)]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # of another version; training starts anew
+        found = read_npz(path)
+        text = json.loads(str(found.pop("text")))
+        if text["about"] != json.loads(json.dumps(about)):
+            return None
+        return text["state"], [found[str(i)] for i in range(len(found))]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None  # there is none, or it is damaged; training starts anew

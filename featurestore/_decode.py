@@ -3,7 +3,7 @@
 import contextlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from featurestore.errors import NotImage, TooLarge, TooSmall, Undecodable
 
 THUMBNAIL = 32  # px; the raw tensor's side
+STRIP_PIXELS = 4 * 2**20  # of large images, converted at a time
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte at 3 bytes a pixel
 
 # Named one by one, because some of Pillow's other formats run programs (EPS starts Ghostscript).
@@ -150,30 +151,57 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode.startswith("I") or image.mode == "F":
-        return _to_8_bits(image).convert("RGB")
+        return _from_deep(image)
     if image.has_transparency_data:
-        # An image whose colours were multiplied by alpha has "a" in its mode; convert undoes it.
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        return _by_strips(image, _on_white)
     return image.convert("RGB")  # palette, gray, CMYK, YCbCr, 1 bit
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Return a gray image of 8 bits from one of 16 or 32, or of floats.
+def _on_white(image: Image.Image) -> Image.Image:
+    # An image whose colours were multiplied by alpha has "a" in its mode; convert undoes it.
+    rgba = image.convert("RGBA")
+    white = Image.new("RGBA", rgba.size, "white")
+    return Image.alpha_composite(white, rgba).convert("RGB")
+
+
+def _from_deep(image: Image.Image) -> Image.Image:
+    """Return an RGB image from a gray one of 16 or 32 bits, or of floats.
 
     Pillow's own conversion would clip at 255. Integers are taken for 16 bits where any is over 255;
     floats for 0..1 where none is over 1.
     """
-    values = np.asarray(image, dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise Undecodable("holds values that are not finite")
-    top = values.max(initial=0)
+    top = 0.0
+    for box in _strips(image):
+        values = np.asarray(image.crop(box), dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise Undecodable("holds values that are not finite")
+        top = max(top, float(values.max(initial=0)))
     if image.mode == "F":
         scale = 255.0 if top <= 1 else 1.0
     else:
         scale = 255 / 65535 if image.mode != "I" or top > 255 else 1.0
-    return Image.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8))
+
+    def convert(strip: Image.Image) -> Image.Image:
+        values = np.rint(np.asarray(strip, dtype=np.float64) * scale)
+        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
+
+    return _by_strips(image, convert)
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    rows = max(1, STRIP_PIXELS // max(image.width, 1))
+    for top in range(0, image.height, rows):
+        yield 0, top, image.width, min(top + rows, image.height)
+
+
+def _by_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Convert an image to RGB, pixel by pixel, without several copies of a large one at a time."""
+    if image.width * image.height <= STRIP_PIXELS:
+        return convert(image)
+    whole = Image.new("RGB", image.size)
+    for box in _strips(image):
+        whole.paste(convert(image.crop(box)), box)
+    return whole
 
 
 def _resize(image: Image.Image, size: int, resample: Image.Resampling) -> npt.NDArray[np.uint8]:

@@ -6,7 +6,6 @@ so that it is not used on another by mistake.
 
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from featurestore._files import write_durably
+from featurestore._npz import read_npz
+from featurestore.errors import in_short
 
 FORMAT_VERSION = 1
 
@@ -80,8 +81,7 @@ def read_model(
         If the file holds no model, or one of another store or with other labels.
     """
     try:
-        with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_npz(path)
         about = json.loads(str(arrays.pop("about")))
         version = about["format_version"]
         if version > FORMAT_VERSION:
@@ -97,11 +97,10 @@ def read_model(
         theirs, names = about["store_fingerprint"], list(about["label_names"])
     except (SavedModelError, FileNotFoundError):
         raise
-    except (
-        *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError),
-        zipfile.BadZipFile,
-    ) as error:
-        raise SavedModelError(f"{path}: holds no model that can be read ({error})") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SavedModelError(
+            f"{path}: holds no model that can be read ({in_short(error)})"
+        ) from None
     if fingerprint is not None and fingerprint != theirs:
         raise SavedModelError(
             f"{path}: was trained on another store (fingerprint {theirs[:12] or 'none'}, not "

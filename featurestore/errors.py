@@ -3,18 +3,21 @@
     FeatureStoreError                  a command can't go on; the text is one line for the user
     ├── SourceError                    the folder, CSV or option can't be read as a source
     ├── BackboneError                  unknown backbone, or its weights can't be had
+    ├── WorkersError                   a scheduler can't be reached, or its workers can't work
     └── StoreError                     something about the store at the given path
         ├── StoreNotFoundError         there is no store
         ├── StoreUnfinishedError       an extraction was begun and hasn't ended
         ├── StoreMismatchError         it was made from something else, or with other settings
         ├── StoreBusyError             another process writes it
         ├── StoreVersionError          written by a newer version of this package
+        ├── StoreUnreachableError      its object store refuses, or can't be reached
         └── StoreDamagedError          bytes differ from what was committed
 
     RecordFailure                      one record can't be kept; it becomes a manifest row
     ├── FetchFailure                   its bytes can't be had
     │   ├── NotFound                   not_found        no such file
     │   ├── Unreadable                 unreadable       the file can't be read
+    │   ├── Outside                    outside          leads out of the CSV's folder
     │   ├── BadUrl                     bad_url          not an http, https or file URL
     │   ├── Dns                        dns              no such host                 (*)
     │   ├── BlockedHost                blocked_host     not a public address
@@ -44,9 +47,9 @@ from typing import ClassVar
 
 # Kinds that another day, another network or other limits may turn into an image.
 RETRYABLE_KINDS = (
-    *("not_found", "unreadable", "bad_url", "dns", "blocked_host", "connect", "tls", "timeout"),
-    *("redirects", "gone", "http_4xx", "rate_limited", "http_5xx", "placeholder", "too_large"),
-    *("not_image", "undecodable"),
+    *("not_found", "unreadable", "outside", "bad_url", "dns", "blocked_host", "connect", "tls"),
+    *("timeout", "redirects", "gone", "http_4xx", "rate_limited", "http_5xx", "placeholder"),
+    *("too_large", "not_image", "undecodable"),
 )
 
 
@@ -60,6 +63,10 @@ class SourceError(FeatureStoreError):
 
 class BackboneError(FeatureStoreError):
     """Unknown backbone, or its weights can't be had."""
+
+
+class WorkersError(FeatureStoreError):
+    """A scheduler can't be reached, or its workers can't do the work."""
 
 
 class StoreError(FeatureStoreError):
@@ -84,6 +91,10 @@ class StoreBusyError(StoreError):
 
 class StoreVersionError(StoreError):
     """The store was written by a newer version of this package."""
+
+
+class StoreUnreachableError(StoreError):
+    """The object store that holds the store refuses, or can't be reached."""
 
 
 class StoreDamagedError(StoreError):
@@ -121,6 +132,12 @@ class Unreadable(FetchFailure):
     """The file is there and can't be read."""
 
     kind = "unreadable"
+
+
+class Outside(FetchFailure):
+    """The file lies outside of the source's folder, where nothing allows reading it."""
+
+    kind = "outside"
 
 
 class BadUrl(FetchFailure):

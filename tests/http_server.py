@@ -158,6 +158,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def serve_bomb(self) -> None:
         self.answer(gzip.compress(bytes(200_000_000), 1), Content_Encoding="gzip")
 
+    def serve_mispacked(self, encoding: str) -> None:
+        """A body that isn't packed as its header says."""
+        self.answer(b"no such stream", Content_Encoding=encoding)
+
     def serve_reset(self) -> None:
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

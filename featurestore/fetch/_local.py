@@ -4,12 +4,13 @@ Sources bring a callable that takes an id and returns bytes or raises a FetchFai
 reads files, the sample's draws, and ``fetch_location`` serves CSVs.
 """
 
+import os
 import stat
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from featurestore.errors import BadUrl, NotFound, Unreadable
+from featurestore.errors import BadUrl, NotFound, Outside, Unreadable
 
 
 def fetch_file(path: Path) -> bytes:
@@ -30,19 +31,42 @@ def fetch_file(path: Path) -> bytes:
         raise Unreadable(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def fetch_location(location: str, base: Path) -> bytes:
+def fetch_location(location: str, base: Path, *, allow_outside: bool = False) -> bytes:
     """Return the bytes behind a path (relative to ``base``) or a ``file:`` URL.
+
+    Parameters
+    ----------
+    location : str
+    base : Path
+        A folder.
+    allow_outside : bool
+        Whether the file may lie outside of it: a list from somebody else must not choose which of
+        this computer's files are read.
 
     Raises
     ------
-    NotFound, Unreadable, BadUrl
+    NotFound, Unreadable, Outside, BadUrl
     """
     try:
         url = urlsplit(location)
     except ValueError as error:
         raise BadUrl(f"{location}: {error}") from None
     if url.scheme == "file":
-        return fetch_file(Path(url2pathname(url.path)))
-    if "://" in location:
+        path = Path(url2pathname(url.path))
+    elif "://" in location:
         raise BadUrl(f"no fetcher for {url.scheme}: addresses ({location})")
-    return fetch_file(base / location)
+    else:
+        path = base / location
+    if not allow_outside:
+        _refuse_outside(path, base)
+    return fetch_file(path)
+
+
+def _refuse_outside(path: Path, base: Path) -> None:
+    """Refuse what lies outside of a folder, wherever symbolic links and ".." lead."""
+    try:
+        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(base))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise Unreadable(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    if not inside:
+        raise Outside(f"lies outside of {base}: {path}")

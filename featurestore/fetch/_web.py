@@ -111,6 +111,7 @@ class Web:
                 urllib3.exceptions.HTTPError,
                 OSError,
                 ValueError,  # a URL or a header that urllib3 can't parse
+                zlib.error,
             ) as error:
                 reply.failure = _failure(error)
             if guard.expired:  # a body that was cut short may look complete

@@ -64,6 +64,7 @@ def read_csv(
     label_names: tuple[str, ...] = MIKELS,
     label_base: int | None = None,
     keep: KeepRule | None = None,
+    allow_outside: bool = False,
 ) -> Source:
     """Return the rows of a CSV file, or of all ``*.csv`` in a folder, as a source.
 
@@ -78,6 +79,9 @@ def read_csv(
         What integer labels count from; asked for only where the column itself can't tell.
     keep : KeepRule, optional
         Which votes are enough. Records without enough get the kind "votes".
+    allow_outside : bool
+        Whether paths may lead out of that folder, by "..", by symbolic links or from the root. Else
+        such records fail with the kind "outside".
 
     Raises
     ------
@@ -107,7 +111,7 @@ def read_csv(
         title=path.resolve().name,
         label_names=label_names,
         records=sorted(records + bad, key=lambda record: record.id),
-        fetch=partial(fetch_location, base=files[0].parent),
+        fetch=partial(fetch_location, base=files[0].parent, allow_outside=allow_outside),
         keep=keep,
         is_fi=label_names == MIKELS and _is_fi(files, list(tallies)),
     )

@@ -28,12 +28,15 @@ class SourceOptions:
     keep : KeepRule
     label_column : str or None
         Which column of img2dataset's holds the labels.
+    allow_outside : bool
+        Whether a CSV's paths may lead out of the folder it lies in.
     """
 
     labels: tuple[str, ...] | None = None
     label_base: int | None = None
     keep: KeepRule = field(default_factory=KeepRule)
     label_column: str | None = None
+    allow_outside: bool = False
 
 
 def read_source(name: str, options: SourceOptions | None = None) -> Source:
@@ -78,6 +81,7 @@ def read_source(name: str, options: SourceOptions | None = None) -> Source:
             label_names=options.labels or MIKELS,
             label_base=options.label_base,
             keep=options.keep,
+            allow_outside=options.allow_outside,
         )
     _refuse_csv_options(options)
     return read_folder(path)

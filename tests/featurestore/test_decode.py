@@ -1,9 +1,13 @@
 """From the bytes of any image file to pixels, or to a typed failure."""
 
 import io
+import shlex
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -286,6 +290,56 @@ def test_floats_count_to_1_or_to_255(values: tuple[float, float], grays: tuple[i
 def test_floats_that_are_not_finite_are_undecodable(value: float) -> None:
     with pytest.raises(Undecodable, match="not finite"):
         decode(encode(Image.fromarray(np.full((9, 9), value, np.float32)), "TIFF"), 40)
+
+
+def large_of_its_kind(mode: str) -> bytes:
+    """Return a PNG or TIFF of a mode that is converted in strips where it is large."""
+    values = np.arange(70 * 50).reshape(50, 70)
+    if mode == "I;16":
+        return encode(Image.fromarray((values * 18).astype(np.uint16)), "PNG")
+    if mode == "F":
+        return encode(Image.fromarray((values / 3500).astype(np.float32)), "TIFF")
+    picture = Image.fromarray(quarters(70, 50))
+    if mode == "P":
+        return encode(picture.quantize(4), "PNG", transparency=1)
+    picture.putalpha(Image.fromarray((values % 256).astype(np.uint8)))
+    return encode(picture, "PNG")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "I;16", "F"])
+@pytest.mark.parametrize("pixels", [1, 333, 3500])
+def test_strips_change_nothing(mode: str, pixels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = large_of_its_kind(mode)
+    whole = decode(data, 40)
+    monkeypatch.setattr("featurestore._decode.STRIP_PIXELS", pixels)
+    in_strips = decode(data, 40)
+    np.testing.assert_array_equal(whole.pixels, in_strips.pixels)
+    np.testing.assert_array_equal(whole.thumbnail, in_strips.thumbnail)
+
+
+HOLDS = """
+import resource, sys
+from pathlib import Path
+from featurestore._decode import decode
+data = Path(sys.argv[1]).read_bytes()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+decode(data, 224)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in other units elsewhere")
+@pytest.mark.parametrize("mode", ["RGBA", "I;16"])
+def test_the_largest_images_take_less_than_a_gibibyte(mode: str, tmp_path: Path) -> None:
+    """A small file can hold one; whoever decodes several at a time needs that each."""
+    color = (200, 30, 40, 128) if mode == "RGBA" else 500
+    path = tmp_path / "large.png"
+    path.write_bytes(encode(Image.new(mode, (9_400, 9_400), color), "PNG", compress_level=1))
+    # The peak of a process begins as its parent's: a shell in between is small.
+    command = shlex.join([sys.executable, "-c", HOLDS, str(path)])
+    held = subprocess.run(["sh", "-c", f"{command} && true"], stdout=subprocess.PIPE, check=True)
+    assert int(held.stdout) < 1024
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from featurestore.errors import BadUrl, NotFound, Unreadable
+from featurestore.errors import BadUrl, NotFound, Outside, Unreadable
 from featurestore.fetch import fetch_file, fetch_location
 
 
@@ -17,7 +17,57 @@ def test_a_relative_path_is_read_from_the_base(tmp_path: Path) -> None:
 
 def test_an_absolute_path_needs_no_base(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"bytes")
-    assert fetch_location(str(tmp_path / "a.jpg"), Path("/nowhere")) == b"bytes"
+    place = str(tmp_path / "a.jpg")
+    assert fetch_location(place, tmp_path) == b"bytes"
+    assert fetch_location(place, Path("/nowhere"), allow_outside=True) == b"bytes"
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A folder with a secret beside it, and links to that and to itself."""
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    made = tmp_path / "list"
+    (made / "deep").mkdir(parents=True)
+    (made / "a.jpg").write_bytes(b"bytes")
+    (made / "link.jpg").symlink_to("../secret.jpg")
+    (made / "away").symlink_to(tmp_path)
+    (made / "here.jpg").symlink_to("a.jpg")
+    (made / "loop.jpg").symlink_to("loop.jpg")
+    return made
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("../secret.jpg", "deep/../../secret.jpg", "{out}", "file://{out}", "FILE://{out}"),
+        *("link.jpg", "away/secret.jpg", "../gone.jpg", "file://{out}/../secret.jpg"),
+    ],
+)
+def test_what_leads_out_of_the_folder_is_refused(base: Path, place: str) -> None:
+    """Also what isn't there: a list must not find out which files a computer has."""
+    location = place.format(out=base.parent / "secret.jpg")
+    with pytest.raises(Outside, match="lies outside of"):
+        fetch_location(location, base)
+
+
+@pytest.mark.parametrize("place", ["../secret.jpg", "link.jpg", "away/secret.jpg"])
+def test_what_leads_out_of_the_folder_is_read_where_that_is_allowed(base: Path, place: str) -> None:
+    assert fetch_location(place, base, allow_outside=True) == b"secret"
+
+
+@pytest.mark.parametrize("place", ["deep/../a.jpg", "here.jpg", "../list/a.jpg", "away/list/a.jpg"])
+def test_what_leads_back_into_the_folder_is_read(base: Path, place: str) -> None:
+    assert fetch_location(place, base) == b"bytes"
+
+
+def test_a_folder_that_is_itself_reached_by_a_link_is_read(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").symlink_to(base)
+    assert fetch_location("a.jpg", tmp_path / "other") == b"bytes"
+
+
+def test_a_link_to_itself_is_unreadable(base: Path) -> None:
+    with pytest.raises(Unreadable):
+        fetch_location("loop.jpg", base)
 
 
 @pytest.mark.parametrize("name", ["50%.jpg", "a%20b.jpg", "a#1.jpg", "[1].jpg", "grün.jpg"])
@@ -31,7 +81,7 @@ def test_a_path_is_taken_literally(tmp_path: Path, name: str) -> None:
 )
 def test_a_file_url_is_percent_decoded_once(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"bytes")
-    assert fetch_location((tmp_path / name).as_uri(), Path("/nowhere")) == b"bytes"
+    assert fetch_location((tmp_path / name).as_uri(), tmp_path) == b"bytes"
 
 
 @pytest.mark.parametrize("name", ["gone.jpg", "gone/a.jpg", "a.txt/b.jpg"])

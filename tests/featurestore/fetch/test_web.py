@@ -157,6 +157,13 @@ def test_an_address_that_cannot_be_is_a_failure_without_a_request(web: Web, url:
     assert reply.http_status == 0
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_body_that_does_not_unpack_is_a_failure(web: Web, server: Any, encoding: str) -> None:
+    reply = web.get(server.url(f"/mispacked/{encoding}"), 5)
+    assert kind(reply) == "connect"
+    assert "decompress" in str(reply.failure)
+
+
 def test_a_redirect_to_another_scheme_is_refused(web: Web, server: Any) -> None:
     assert kind(web.get(server.url("/to?url=file:///etc/passwd"), 5)) == "bad_url"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from featurestore._votes import KeepRule
-from featurestore.errors import SourceError
+from featurestore.errors import Outside, SourceError
 from featurestore.sources import SourceOptions, read_source
 
 
@@ -51,6 +51,18 @@ def test_options_reach_the_csv(tmp_path: Path) -> None:
     assert source.label_names == ("x", "y", "z")
     assert [record.agree for record in source.records] == [(0, 1, 0), (1, 0, 0)]
     assert source.keep == KeepRule("all", 1)
+
+
+def test_a_csv_reads_files_outside_of_its_folder_only_where_that_is_allowed(tmp_path: Path) -> None:
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list" / "a.csv").write_text("path,label\n../secret.jpg,awe\n")
+    place = str(tmp_path / "list")
+    with pytest.raises(Outside):
+        read_source(place).fetch("../secret.jpg")
+    allowed = read_source(place, SourceOptions(allow_outside=True))
+    assert allowed.fetch("../secret.jpg") == b"secret"
+    assert allowed.fingerprint() == read_source(place).fingerprint()
 
 
 def test_a_missing_source_says_what_to_give(tmp_path: Path) -> None:
