@@ -1,21 +1,77 @@
 """Some rows of a stored array, read when they are asked for."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pytest
 import zarr
 
-from featurestore._rows import Rows
+from featurestore._layout import create_pixels
+from featurestore._place import place_of
+from featurestore._rows import RowReader, Rows, ZarrRows
+from featurestore._shards import LocalArray
+
+WHOLE = np.random.default_rng(0).integers(0, 256, (600, 32, 32, 3), dtype=np.uint8)
 
 
-def test_they_are_the_array_s_own_rows_in_order(tmp_path: Path) -> None:
-    whole = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 3), dtype=np.uint8)
-    array = zarr.create_array(tmp_path / "a", data=whole, chunks=(8, 4, 4, 3))
-    chosen = np.array([0, 3, 7, 8, 9, 30, 49])
-    rows = Rows(array, chosen)
-    assert len(rows) == 7
-    assert rows.shape == (7, 4, 4, 3)
+def local(folder: Path) -> RowReader:
+    create_pixels(place_of(folder), "a", WHOLE.shape, "uint8")[:] = WHOLE
+    return LocalArray(folder / "a")
+
+
+def through_zarr(folder: Path) -> RowReader:
+    return ZarrRows(zarr.create_array(folder / "a", data=WHOLE, chunks=(8, 32, 32, 3)))
+
+
+class Watched:
+    """Notes how rows are asked for."""
+
+    shape, dtype = WHOLE.shape, WHOLE.dtype
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def __len__(self) -> int:
+        return len(WHOLE)
+
+    def __getitem__(self, which: slice) -> npt.NDArray[Any]:
+        self.asked.append((which.start, which.stop))
+        return WHOLE[which]
+
+    def take(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        self.asked.append(rows.tolist())
+        return WHOLE[rows]
+
+
+@pytest.mark.parametrize("reader", [local, through_zarr])
+def test_they_are_the_array_s_own_rows_in_order(reader: Any, tmp_path: Path) -> None:
+    chosen = np.array([0, 3, 7, 8, 9, 30, 599, 41])
+    rows = Rows(reader(tmp_path), chosen)
+    assert len(rows) == 8
+    assert rows.shape == (8, 32, 32, 3)
     assert rows.dtype == np.uint8
-    np.testing.assert_array_equal(rows[:], whole[chosen])
-    np.testing.assert_array_equal(rows[2:5], whole[chosen[2:5]])
-    assert rows[4:4].shape == (0, 4, 4, 3)
+    np.testing.assert_array_equal(rows[:], WHOLE[chosen])
+    np.testing.assert_array_equal(rows[2:5], WHOLE[chosen[2:5]])
+    np.testing.assert_array_equal(rows[::-1], WHOLE[chosen[::-1]])
+    assert rows[4:4].shape == (0, 32, 32, 3)
+
+
+@pytest.mark.parametrize("reader", [local, through_zarr])
+def test_a_reader_reads_slices_and_rows_in_any_order(reader: Any, tmp_path: Path) -> None:
+    array = reader(tmp_path)
+    assert (len(array), array.shape, array.dtype) == (600, WHOLE.shape, WHOLE.dtype)
+    np.testing.assert_array_equal(array[100:300], WHOLE[100:300])
+    order = np.random.default_rng(1).integers(0, 600, 50)
+    np.testing.assert_array_equal(array.take(order), WHOLE[order])
+    assert array.take(order[:0]).shape == (0, 32, 32, 3)
+
+
+def test_rows_side_by_side_are_one_slice() -> None:
+    array = Watched()
+    rows = Rows(array, np.array([4, 5, 6, 9, 8]))
+    np.testing.assert_array_equal(rows[:3], WHOLE[4:7])
+    np.testing.assert_array_equal(rows[3:4], WHOLE[9:10])
+    np.testing.assert_array_equal(rows[2:], WHOLE[[6, 9, 8]])
+    assert array.asked == [(4, 7), (9, 10), [6, 9, 8]]
