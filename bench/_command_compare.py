@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bench._errors import one_line_errors
-from bench._options import DEFAULT_RESULTS, PATH, store_option
+from bench._options import DEFAULT_RESULTS, PATH, Location, store_option
 
 
 @click.command(
@@ -18,7 +18,7 @@ Examples:
 @click.argument("results", type=PATH, default=DEFAULT_RESULTS)
 @store_option("The store it is on.")
 @one_line_errors
-def report(results: Path, store: Path) -> None:
+def report(results: Path, store: Location) -> None:
     """Show the table of RESULTS again, and write its report and tables anew; nothing is trained."""
     import featurestore as fs
     from bench._dataset import Dataset

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bench._errors import BenchError, one_line_errors
-from bench._options import DEFAULT_RESULTS, PATH, store_option
+from bench._options import DEFAULT_RESULTS, PATH, Location, store_option
 
 
 @click.command(
@@ -31,7 +31,7 @@ Examples:
 )
 @click.option("--no-browser", is_flag=True, help="Only print the page's address.")
 @one_line_errors
-def explore(store: Path, results: Path | None, port: int, no_browser: bool) -> None:
+def explore(store: Location, results: Path | None, port: int, no_browser: bool) -> None:
     """Look at a store and its results on a page in the browser, served by this computer for itself.
 
     Images by label, split and what models say of them; their nearest neighbours; what records

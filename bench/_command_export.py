@@ -6,6 +6,7 @@ import click
 
 from bench._command_inspect import STORE
 from bench._errors import one_line_errors
+from bench._options import Location
 
 FORMATS = ("h5", "parquet", "npz", "tfrecord", "webdataset")  # importing them would take a second
 
@@ -34,7 +35,7 @@ Examples:
 )
 @click.option("--force", is_flag=True, help="Replace an earlier export, once the new one is whole.")
 @one_line_errors
-def export(store: Path, form: str, out: Path | None, force: bool) -> None:
+def export(store: Location, form: str, out: Path | None, force: bool) -> None:
     """Write a STORE's images, embeddings, labels and splits in a form that other programs read.
 
     All rows in their order, with the sha256 of each image's file, the store's fingerprint, the

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench._errors import one_line_errors
-from bench._options import DEFAULT_STORE, store_option
+from bench._options import DEFAULT_STORE, Location, store_option
 
 if TYPE_CHECKING:
     import featurestore as fs
@@ -21,6 +21,7 @@ Examples:
   bench extract list.csv --labels calm,tense     a header with columns path and label
   bench extract photos/ --store thumb.zarr --embed-from thumbnail
   bench extract photos/ --store large.zarr --image-size 160
+  bench extract photos/ --store s3://bucket/photos.zarr        credentials from the environment
 \b
 Downloads:
   bench extract fi_csvs/ --store fi.zarr --keep-originals fi_images/
@@ -29,10 +30,16 @@ Downloads:
 \b
 Another backbone, beside the one that is there:
   bench extract fi_csvs/ --store fi.zarr --backbone densenet121 --keep-originals fi_images/
+\b
+On a Dask cluster, whose workers see the source and the store:
+  bench extract photos/ --store /shared/photos.zarr --scheduler tcp://host:8786
+  bench extract photos/ --store photos.zarr --scheduler local:4
 """,
 )
 @click.argument("source", default="sample")
-@store_option("Where to put the store; go on with it if it was begun.")
+@store_option(
+    "Where to put the store, a folder or s3://, gs:// or az://; go on with it if it was begun."
+)
 @click.option(
     "--backbone",
     default="mobilenet",
@@ -178,10 +185,20 @@ Another backbone, beside the one that is there:
     is_flag=True,
     help="Download from loopback and private addresses, too.",
 )
+@click.option(
+    "--allow-outside",
+    is_flag=True,
+    help="Read files outside of a CSV's own folder, too.",
+)
+@click.option(
+    "--scheduler",
+    metavar="local:N|tcp://HOST:PORT",
+    help="Let the workers of a Dask scheduler do the work, or N processes on this machine.",
+)
 @one_line_errors
 def extract(
     source: str,
-    store: Path,
+    store: Location,
     backbone: str,
     weights: Path | None,
     embed_size: int | None,
@@ -206,6 +223,8 @@ def extract(
     max_bytes: int,
     user_agent: str | None,
     allow_private_hosts: bool,
+    scheduler: str | None,
+    allow_outside: bool,
 ) -> None:
     """Make a store of images, embeddings, labels and splits from SOURCE.
 
@@ -222,6 +241,7 @@ def extract(
         labels=_names(labels),
         label_base=None if label_base is None else int(label_base),
         keep=fs.KeepRule(keep, min_agree),  # type: ignore[arg-type]  # checked by click
+        allow_outside=allow_outside,
     )
     settings = fs.ExtractSettings(
         backbone=backbone,
@@ -246,12 +266,20 @@ def extract(
         allow_private_hosts=allow_private_hosts,
     )
     made_from = fs.read_source(source, options)
-    make_store(made_from, store, settings, retry_failed, web=web, originals=keep_originals)
+    make_store(
+        made_from,
+        store,
+        settings,
+        retry_failed,
+        web=web,
+        originals=keep_originals,
+        scheduler=scheduler,
+    )
 
 
 def make_store(
     source: "fs.Source",
-    store: Path,
+    store: Location,
     settings: "fs.ExtractSettings",
     retry_failed: str | None,
     **more: Any,
@@ -260,12 +288,13 @@ def make_store(
     import featurestore as fs
     from bench._progress import extraction_progress
     from bench._show_store import show_store
+    from featurestore._place import place_of
 
-    root = store / "zarr.json"
-    before = root.read_bytes() if root.is_file() else b""
+    place = place_of(store)
+    before = place.read("zarr.json") if place.exists("zarr.json") else b""
     with extraction_progress() as progress:
         made = fs.extract(source, store, settings, progress, retry=_kinds(retry_failed), **more)
-    if before == root.read_bytes():
+    if before == place.read("zarr.json"):
         click.echo(f"{store} is finished already; nothing was done.")
     click.echo(show_store(made))
     click.echo(f"\nNext: bench run --all{'' if store == DEFAULT_STORE else f' --store {store}'}")

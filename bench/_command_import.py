@@ -1,12 +1,12 @@
 """``bench import``."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from bench._command_extract import _names, extract, make_store
 from bench._errors import one_line_errors
+from bench._options import Location
 
 KINDS = ("h5", "img2dataset")
 # Of extract's options, those that say what a store is made with; the others are for votes and
@@ -49,7 +49,7 @@ Examples:
 @one_line_errors
 def import_(
     source: str,
-    store: Path,
+    store: Location,
     labels: str | None,
     label_base: str | None,
     label_column: str | None,

@@ -1,13 +1,11 @@
 """``bench inspect`` and ``bench verify``."""
 
-from pathlib import Path
-
 import click
 
 from bench._errors import one_line_errors
-from bench._options import DEFAULT_STORE, PATH
+from bench._options import DEFAULT_STORE, PLACE, Location
 
-STORE = click.argument("store", type=PATH, default=DEFAULT_STORE)
+STORE = click.argument("store", type=PLACE, default=DEFAULT_STORE)
 
 
 @click.command(
@@ -20,7 +18,7 @@ Examples:
 @STORE
 @click.option("--failed", is_flag=True, help="List the records that failed, a line each.")
 @one_line_errors
-def inspect(store: Path, failed: bool) -> None:
+def inspect(store: Location, failed: bool) -> None:
     """Show what is in a STORE: labels, splits, failures, size and where it came from."""
     import featurestore as fs
     from bench._show_store import show_failed, show_provenance, show_store
@@ -37,7 +35,7 @@ def inspect(store: Path, failed: bool) -> None:
 @click.command(epilog="\b\nExample:\n  bench verify features.zarr && echo sound\n")
 @STORE
 @one_line_errors
-def verify(store: Path) -> None:
+def verify(store: Location) -> None:
     """Compare every byte of a STORE with what was committed; exit with 1 if any differs."""
     import featurestore as fs
 

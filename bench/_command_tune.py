@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bench._errors import OUT_OF_TIME, BenchError, one_line_errors
-from bench._options import group_option, results_option, store_option
+from bench._options import Location, group_option, results_option, store_option
 
 
 @click.command(
@@ -56,7 +56,7 @@ def tune(
     max_epochs: int | None,
     save: str | None,
     seed: int,
-    store: Path,
+    store: Location,
     results: Path,
     groups: tuple[str, ...],
 ) -> None:

@@ -9,12 +9,25 @@ import click
 DEFAULT_STORE = Path("features.zarr")
 DEFAULT_RESULTS = Path("results")
 PATH = click.Path(path_type=Path)
+Location = str | Path  # of a store; a str is a URL
+
+
+class _StorePlace(click.ParamType[Any]):
+    """A folder, as a Path, or a URL, as it is."""
+
+    name = "path or url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if isinstance(value, Path) or "://" in value else Path(value)
+
+
+PLACE = _StorePlace()
 Decorator = Callable[[Any], Any]
 
 
 def store_option(text: str) -> Decorator:
     """Return the option ``--store`` with this help."""
-    return click.option("--store", type=PATH, default=DEFAULT_STORE, show_default=True, help=text)
+    return click.option("--store", type=PLACE, default=DEFAULT_STORE, show_default=True, help=text)
 
 
 def results_option(text: str) -> Decorator:

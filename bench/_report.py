@@ -83,6 +83,6 @@ def build_report(folder: Path, results: Results, compared: Compared, data: Datas
         tuning=[(title, Markup(picture)) for title, picture in tuning_figures(folder)],
         sheet=data_sheet(data.store),
         runs=run_parts(results.runs),
-        places={"store": data.store.path.name, "results": folder.name},
+        places={"store": data.store.name, "results": folder.name},
     )
     return page.strip() + "\n"

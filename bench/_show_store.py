@@ -14,7 +14,7 @@ from featurestore import SPLITS, FeatureStore
 def show_store(store: FeatureStore) -> str:
     """Return a store's counts by label and split, and by fate of its records."""
     source = store.attributes["source"]
-    size = sum(f.stat().st_size for f in store.path.rglob("*") if f.is_file())
+    size = store.place.size()
     parts = [f"{store.path}: {source['title']}, {len(store):,} images, {size / 1e6:.1f} MB"]
     if source["synthetic"]:
         parts.append(SYNTHETIC)

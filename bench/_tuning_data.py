@@ -13,6 +13,7 @@ import numpy.typing as npt
 from bench._dataset import Dataset
 from bench._errors import BenchError
 from bench._models import Input
+from featurestore._layout import images_name
 from featurestore._rows import Rows
 
 
@@ -70,10 +71,11 @@ class TuningData:
         if reason:
             raise BenchError(f"{store.path}: {reason}")
         if learns_from == "embeddings":
-            array = store.embeddings()
+            array = store.reader(f"embeddings/{store.backbones[0]}")
         else:
             sizes = store.image_sizes
-            array = store.images_at(sizes[0] if learns_from == "thumbnails" else sizes[-1])
+            size = sizes[0] if learns_from == "thumbnails" else sizes[-1]
+            array = store.reader(images_name(size))
 
         def part(rows: npt.NDArray[np.int64]) -> Part:
             X: Any = Rows(array, rows)

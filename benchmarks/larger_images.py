@@ -22,6 +22,7 @@ import zarr
 from PIL import Image
 
 from featurestore._layout import create_pixels
+from featurestore._place import LocalPlace
 
 Pixels = npt.NDArray[np.uint8]
 QUALITY = 95
@@ -55,7 +56,7 @@ def middle(action: Callable[[], object], repeats: int) -> tuple[float, float]:
 
 def measure(images: Pixels, folder: Path, repeats: int) -> list[list[str]]:
     count, raw = len(images), images[0].nbytes
-    array = create_pixels(folder, "images", images.shape, "uint8")
+    array = create_pixels(LocalPlace(folder), "images", images.shape, "uint8")
     shard = array.shards[0]
     for start in range(0, count, shard):
         array[start : start + shard] = images[start : start + shard]

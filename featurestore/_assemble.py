@@ -5,15 +5,14 @@ that nobody reads. It may be killed and started again at any point.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import zarr
 
-from featurestore._files import checksum, hash_object, list_objects, sha256_json
+from featurestore._files import checksum, sha256_json
 from featurestore._layout import (
     COLUMN_ROWS,
     FORMAT,
@@ -24,17 +23,21 @@ from featurestore._layout import (
     create_pixels,
     images_name,
 )
+from featurestore._objects import ROOT, hash_objects, list_objects
+from featurestore._place import Place
 from featurestore._records import Record
 from featurestore._segments import Outcomes, Segments
 from featurestore._select import Selection
 from featurestore._store import FeatureStore, image_sizes
+from featurestore._tasks import Shard, Staged
+from featurestore._workers import Workers
 
 Passes = dict[str, tuple[Segments, Outcomes]]  # by backbone: where its results are
-_ReadBlock = Callable[[int, int], npt.NDArray[Any]]  # from (start, stop) to these rows
 
 
 def assemble_rows(
-    folder: Path,
+    folder: Place,
+    workers: Workers,
     records: Sequence[Record],
     selection: Selection,
     passes: Passes,
@@ -45,7 +48,8 @@ def assemble_rows(
 
     Parameters
     ----------
-    folder : Path
+    folder : Place
+    workers : Workers
     records : sequence of Record (m,), in store order
     selection : Selection
     passes : dict
@@ -56,25 +60,14 @@ def assemble_rows(
         The store that gets more rows.
     """
     segments, outcomes = next(iter(passes.values()))
-    old = len(base) if base is not None else 0
-    count = old + len(selection.records)
-
-    def write(
-        name: str, tail: tuple[int, ...], dtype: str, segments: Segments, outcomes: Outcomes
-    ) -> str:
-        there = base.array(name) if base is not None else None
-        kind = name.partition("/")[0]
-        read = _old_then_new(there, kind, segments, outcomes, selection.records)
-        return _write_pixels(folder, name, (count, *tail), dtype, read, old)
-
-    digests: dict[str, str] = {}
+    arrays = _Arrays(folder, workers, base, selection.records)
     for side in image_sizes(attributes):
-        name = images_name(side)
-        digests[name] = write(name, (side, side, 3), "uint8", segments, outcomes)
-    for backbone, where in passes.items():
+        arrays.add(images_name(side), (side, side, 3), "uint8", segments, outcomes)
+    for backbone, (segments, outcomes) in passes.items():
         tail = (attributes["backbones"][backbone]["dims"],)
-        name = f"embeddings/{backbone}"
-        digests[name] = write(name, tail, "float32", *where)
+        arrays.add(f"embeddings/{backbone}", tail, "float32", segments, outcomes)
+    digests = arrays.write()
+    _, outcomes = next(iter(passes.values()))
 
     columns: dict[str, npt.NDArray[Any]] = {
         "labels": selection.labels,
@@ -87,13 +80,14 @@ def assemble_rows(
     for name, column in _manifest(records, outcomes, selection, base).items():
         _write_column(folder, f"manifest/{name}", column)
     for group in ("embeddings", "manifest"):
-        zarr.create_group(folder / group, zarr_format=3)
+        zarr.create_group(folder.zarr(group), zarr_format=3)
     near = _count_near_duplicates(selection.groups, columns["split"])
     _write_root(folder, attributes | {"near_duplicates": near}, digests, base)
 
 
 def assemble_backbone(
-    folder: Path,
+    folder: Place,
+    workers: Workers,
     base: FeatureStore,
     backbone: str,
     segments: Segments,
@@ -105,7 +99,8 @@ def assemble_backbone(
 
     Parameters
     ----------
-    folder : Path
+    folder : Place
+    workers : Workers
     base : FeatureStore
     backbone : str
     segments, outcomes
@@ -114,51 +109,63 @@ def assemble_backbone(
     attributes : dict
         What the root says, all but digests and checksums.
     """
-    name = f"embeddings/{backbone}"
-    shape = (len(base), attributes["backbones"][backbone]["dims"])
-    read = _old_then_new(None, "embeddings", segments, outcomes, records)
-    digest = _write_pixels(folder, name, shape, "float32", read, 0)
-    _write_root(folder, attributes, base.attributes["digests"] | {name: digest}, base)
+    arrays = _Arrays(folder, workers, None, records)
+    tail = (attributes["backbones"][backbone]["dims"],)
+    arrays.add(f"embeddings/{backbone}", tail, "float32", segments, outcomes)
+    _write_root(folder, attributes, base.attributes["digests"] | arrays.write(), base)
 
 
-def _old_then_new(
-    old: Any, name: str, segments: Segments, outcomes: Outcomes, records: npt.NDArray[np.int64]
-) -> _ReadBlock:
-    """Return a reader of rows: those of an array, if there is one, and then those of records."""
-    first = old.shape[0] if old is not None else 0
+class _Arrays:
+    """The large arrays of a store, with the rows of another store first, if there is one.
 
-    def read(start: int, stop: int) -> npt.NDArray[Any]:
-        parts = []
-        if start < first:
-            parts.append(np.asarray(old[start : min(stop, first)]))
-        if stop > first:
-            chosen = records[max(start, first) - first : stop - first]
-            parts.append(segments.read_rows(name, outcomes, chosen))
-        return np.concatenate(parts)
-
-    return read
-
-
-def _write_pixels(
-    folder: Path, name: str, shape: tuple[int, ...], dtype: str, read: _ReadBlock, old: int
-) -> str:
-    """Write a large array, shard by shard; return its digest, the sha256 of its shards' sha256.
-
-    Of the first ``old`` rows, those in full shards are there already and aren't written again.
+    Parameters
+    ----------
+    folder : Place
+    workers : Workers
+    base : FeatureStore or None
+    records : int64 (n,), which record each new row holds
     """
-    array = create_pixels(folder, name, shape, dtype)
-    digest = hashlib.sha256()
-    rows = array.shards[0]
-    there = old - old % rows
-    for start, stop in blocks(shape[0], rows):
-        block = read(start, stop)
-        if stop > there:
-            array[start:stop] = block
-        digest.update(hashlib.sha256(block.tobytes()).digest())
-    return digest.hexdigest()
+
+    def __init__(
+        self,
+        folder: Place,
+        workers: Workers,
+        base: FeatureStore | None,
+        records: npt.NDArray[np.int64],
+    ) -> None:
+        self._folder, self._workers = folder, workers
+        self._base = base.place if base is not None else None
+        self._held = len(base) if base is not None else 0
+        self._records = records
+        self._shards: list[Shard] = []
+
+    def add(
+        self, name: str, tail: tuple[int, ...], dtype: str, segments: Segments, outcomes: Outcomes
+    ) -> None:
+        """Create an array (n, ...) whose new rows are in segments."""
+        held, records = self._held, self._records
+        shape = (held + len(records), *tail)
+        rows = create_pixels(self._folder, name, shape, dtype).shards[0]
+        full = held - held % rows  # old rows in full shards are there and aren't written again
+        for start, stop in blocks(shape[0], rows):
+            staged = None
+            if stop > held:
+                chosen = records[max(start, held) - held : stop - held]
+                staged = Staged(segments.place, outcomes.where(chosen))
+            self._shards.append(
+                Shard(self._folder, name, start, stop, stop > full, self._base, held, staged)
+            )
+
+    def write(self) -> dict[str, str]:
+        """Write all arrays; return their digests, the sha256 of their shards' sha256."""
+        digests: dict[str, Any] = {}
+        for shard, digest in zip(self._shards, self._workers.write(self._shards), strict=True):
+            whole = digests.setdefault(shard.name, hashlib.sha256())
+            whole.update(bytes.fromhex(digest))
+        return {name: whole.hexdigest() for name, whole in digests.items()}
 
 
-def _write_column(folder: Path, name: str, column: npt.NDArray[Any]) -> str:
+def _write_column(folder: Place, name: str, column: npt.NDArray[Any]) -> str:
     """Write a small array, file by file; return its digest, the sha256 of its files' sha256."""
     is_text = column.dtype.kind in "OT"
     array = create_column(folder, name, column.shape, "string" if is_text else column.dtype.name)
@@ -241,10 +248,17 @@ def _count_near_duplicates(
 
 
 def _write_root(
-    folder: Path, attributes: dict[str, Any], digests: dict[str, str], base: FeatureStore | None
+    folder: Place, attributes: dict[str, Any], digests: dict[str, str], base: FeatureStore | None
 ) -> None:
     """Write ``zarr.json``: what the store is, and the checksums of all its other files."""
-    objects = {key: hash_object(folder / key, durable=True) for key in list_objects(folder)}
+    keys = list_objects(folder)
+    for key in keys:
+        folder.reach_disk(key)
+    objects: dict[str, Any] = {}
+    for key, digest in hash_objects(folder, keys).items():
+        if isinstance(digest, OSError):
+            raise digest
+        objects[key] = digest
     if base is not None:
         objects = base.attributes["objects"] | objects
     root = {"format": FORMAT, "format_version": FORMAT_VERSION} | attributes
@@ -252,5 +266,5 @@ def _write_root(
     root["fingerprint"] = sha256_json({"digests": digests, "labels": root["label_names"]})
     root["objects"] = objects
     root["checksum"] = checksum(root)
-    zarr.create_group(folder, attributes=root, zarr_format=3)
-    hash_object(folder / "zarr.json", durable=True)
+    zarr.create_group(folder.zarr(""), attributes=root, zarr_format=3)
+    folder.reach_disk(ROOT)

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
+from collections import deque
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -60,8 +60,10 @@ def may_have_gpu() -> bool:
     return bool(shutil.which("nvidia-smi")) or any(hint.exists() for hint in hints)
 
 
-def make_engine(name: EngineName, backbone: Backbone, size: int, weights: Path) -> Engine:
-    """Return an engine that embeds images of ``size`` px.
+def make_engine(
+    name: EngineName, backbone: Backbone, size: int, weights: Path, workers: int | None = None
+) -> Engine:
+    """Return an engine that embeds images of ``size`` px, on a CPU by ``workers`` threads.
 
     Raises
     ------
@@ -70,29 +72,28 @@ def make_engine(name: EngineName, backbone: Backbone, size: int, weights: Path) 
     """
     if name == "tensorflow":
         return TensorFlowEngine(backbone, size, weights)
-    return LiteRTEngine(converted(backbone, size, weights))
+    return LiteRTEngine(converted(backbone, size, weights), workers)
 
 
 class LiteRTEngine:
-    """LiteRT on the CPU: an interpreter for each thread that calls, of one thread each."""
+    """LiteRT on the CPU: as many interpreters as threads call at a time, of one thread each."""
 
     batch = 1
 
     def __init__(self, model: Path, workers: int | None = None) -> None:
         self.workers = workers or usable_cores()
         self._model = model.read_bytes()
-        self._local = threading.local()
         with quiet():  # LiteRT announces its kernels once
-            self._spare = [self._start()]  # for the first thread that calls
+            # Threads come and go, and starting one takes as long as embedding several images.
+            self._spare = deque([self._start()])
 
     def embed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Embed uint8 (1, size, size, 3), RGB; return float32 (1, dims)."""
-        if not hasattr(self._local, "interpreter"):
-            self._local.interpreter = self._take()
-        interpreter, source, target = self._local.interpreter
+        taken = interpreter, source, target = self._take()
         interpreter.set_tensor(source, pixels)
         interpreter.invoke()
         result: npt.NDArray[np.float32] = interpreter.get_tensor(target)  # a copy
+        self._spare.append(taken)
         return result
 
     def _take(self) -> tuple[Any, int, int]:

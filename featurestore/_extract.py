@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,16 @@ import numpy as np
 from featurestore._assemble import Passes, assemble_backbone, assemble_rows
 from featurestore._commit import commit, finish_commit, is_committing, next_folder
 from featurestore._job import BackboneJob, ExtractSettings, describe_source, describe_store
-from featurestore._pipeline import Pipeline
+from featurestore._objects import STAGING
+from featurestore._place import LocalPlace, Location, Place, place_of
 from featurestore._records import Record, Source, in_store_order
 from featurestore._segments import Outcomes, Segments
 from featurestore._select import select
 from featurestore._split import parse_ratio
 from featurestore._staging import Staging, refuse_difference
 from featurestore._store import FeatureStore
+from featurestore._tasks import Embedding
+from featurestore._workers import ThisProcess, Workers, find_workers
 from featurestore.errors import (
     RETRYABLE_KINDS,
     SourceError,
@@ -26,7 +30,7 @@ from featurestore.errors import (
     StoreNotFoundError,
     StoreUnfinishedError,
 )
-from featurestore.fetch import FetchStage, Originals, WebSettings
+from featurestore.fetch import Originals, WebSettings
 
 MAKE = "make a store"  # the task of most staging folders
 
@@ -52,13 +56,14 @@ class Progress:
 
 def extract(
     source: Source,
-    store: str | Path,
+    store: Location,
     settings: ExtractSettings | None = None,
     progress: Progress | None = None,
     *,
     web: WebSettings | None = None,
     originals: str | Path | None = None,
     retry: Sequence[str] = (),
+    scheduler: str | None = None,
 ) -> FeatureStore:
     """Make a store from a source, go on with one that was begun, or add to a finished one.
 
@@ -71,7 +76,8 @@ def extract(
     source : Source
         From ``featurestore.read_source``.
     store : str or Path
-        A folder that is not there yet, or one that an earlier call made or began.
+        A folder that is not there yet, or one that an earlier call made or began; or the URL of a
+        prefix in an object store, such as "s3://bucket/fi.zarr".
     settings : ExtractSettings, optional
         What to make.
     progress : Progress, optional
@@ -81,6 +87,9 @@ def extract(
         A folder where downloaded bytes are kept, and looked for before a request is made.
     retry : sequence of str, optional
         Kinds of failure.
+    scheduler : str, optional
+        Of Dask, whose workers do the work: "local:2" for two processes on this machine, or an
+        address such as "tcp://host:8786". The store is the same, byte for byte in its arrays.
 
     Returns
     -------
@@ -98,16 +107,24 @@ def extract(
         If the store was made from something else or with other settings.
     StoreBusyError
         If another process is extracting into the store.
+    StoreUnreachableError, WorkersError
+        If an object store or a scheduler can't be reached.
     """
-    path, settings, progress = Path(store), settings or ExtractSettings(), progress or Progress()
+    path = place_of(store)
+    settings, progress = settings or ExtractSettings(), progress or Progress()
     if unknown := set(retry) - set(RETRYABLE_KINDS):
         raise SourceError(
             f"--retry-failed: {', '.join(sorted(unknown))} is no kind of failure that can be tried "
             f"again; there are {', '.join(RETRYABLE_KINDS)}"
         )
+    if scheduler and originals:
+        raise SourceError(
+            "--keep-originals writes on this machine, --scheduler downloads on others; give one of "
+            "them"
+        )
     job = BackboneJob.prepare(settings)
     described = describe_source(source, settings)
-    base = _open_finished(path)
+    base = _open_finished(store, path)
     if base is not None and not retry and _has(base, job, described):
         _tidy(path)
         return base
@@ -121,12 +138,13 @@ def extract(
     with ExitStack() as stack:
         staging = stack.enter_context(Staging(path))
         finish_commit(path)
-        base = _open_finished(path)  # another process may have finished it in the meantime
+        base = _open_finished(store, path)  # another process may have finished it in the meantime
         if base is not None and not retry and _has(base, job, described):
             staging.remove()
             return base
         kept = stack.enter_context(Originals(Path(originals))) if originals else None
-        run = _Run(source, path, settings, described, staging, progress, web, kept)
+        workers = stack.enter_context(find_workers(scheduler))
+        run = _Run(source, path, settings, described, staging, progress, web, kept, workers)
         if retry and base is not None:
             run.retry(base, tuple(retry))
         elif base is not None:
@@ -134,7 +152,7 @@ def extract(
         else:
             run.create(job)
         staging.remove()
-    return FeatureStore(path)
+    return FeatureStore(store)
 
 
 @dataclass(frozen=True)
@@ -142,13 +160,14 @@ class _Run:
     """One call of ``extract``, once it is clear that there is work to do."""
 
     source: Source
-    path: Path
+    path: Place
     settings: ExtractSettings
     described: dict[str, Any]
     staging: Staging
     progress: Progress
     web: WebSettings | None
     originals: Originals | None
+    workers: Workers
 
     def create(self, job: BackboneJob) -> None:
         """Make a store."""
@@ -174,9 +193,7 @@ class _Run:
         passes: Passes = {}
         with ExitStack() as stack:
             # Each further backbone needs the same bytes again.
-            kept = self.originals or stack.enter_context(
-                Originals(self.staging.folder / "originals")
-            )
+            kept = self.originals or stack.enter_context(Originals(self._scratch(stack)))
             for name, about in backbones.items():
                 job = BackboneJob.again(name, about, self.settings.weights)
                 larger = () if passes else self.settings.image_sizes[1:]  # the first has all images
@@ -213,7 +230,17 @@ class _Run:
         attributes["near_duplicates"] = base.attributes["near_duplicates"]
         self.progress.stage("writing the store")
         folder = next_folder(self.path)
-        assemble_backbone(folder, base, name, segments, outcomes, rows, attributes)
+        assemble_backbone(folder, self.workers, base, name, segments, outcomes, rows, attributes)
+        self._commit()
+
+    def _scratch(self, stack: ExitStack) -> Path:
+        """Return a folder for images' bytes; a store's own survives a kill with what is in it."""
+        if isinstance(self.path, LocalPlace):
+            return self.path.folder / STAGING / "originals"
+        return Path(stack.enter_context(TemporaryDirectory(prefix="originals-")))
+
+    def _commit(self) -> None:
+        self.staging.check()
         commit(self.path)
 
     def _append(
@@ -229,7 +256,7 @@ class _Run:
         selection = select(
             records,
             outcomes,
-            lambda rows: segments.read_rows("images", outcomes, rows),
+            lambda rows: segments.read_rows("images", outcomes.where(rows)),
             self.source.keep,
             parse_ratio(self.settings.split),
             self.settings.seed,
@@ -237,11 +264,13 @@ class _Run:
         )
         if base is None and not len(selection.records):
             self.staging.remove()
-            self.path.rmdir()
+            if isinstance(self.path, LocalPlace):
+                self.path.folder.rmdir()
             raise SourceError(_nothing_left(self.source, selection.kind))
         attributes = describe_store(self.source, self.described, backbones)
-        assemble_rows(next_folder(self.path), records, selection, passes, attributes, base)
-        commit(self.path)
+        folder = next_folder(self.path)
+        assemble_rows(folder, self.workers, records, selection, passes, attributes, base)
+        self._commit()
 
     def _embed(
         self,
@@ -252,24 +281,32 @@ class _Run:
         larger: Sequence[int] = (),
     ) -> tuple[Segments, Outcomes]:
         """Fetch, decode and embed what hasn't been yet; keep images of ``larger`` sizes, too."""
-        segments = self.staging.segments(job.backbone.name)
+        how = Embedding(
+            self.staging.place,
+            job,
+            self.source.fetch,
+            self.web or WebSettings(),
+            self.settings.min_side,
+            tuple(larger),
+        )
+        segments = how.segments()
         outcomes = segments.read_outcomes(len(records))
         todo = [(i, records[i].id) for i in wanted if outcomes.kind[i] is None]
         if not todo:
             return segments, outcomes
-        name, size = job.backbone.name, job.size
-        self.progress.stage(f"starting {name} at {size} px on {job.about['engine']}")
-        engine = job.make_engine()
-        self.progress.begin(len(wanted), len(wanted) - len(todo))
-        stage = FetchStage(todo, self.source.fetch, self.web or WebSettings(), kept)
-        pipeline = Pipeline(stage, engine, size, self.settings.min_side, larger)
-        with closing(stage), closing(pipeline.run(len(todo))) as results:
-            try:
-                for result in results:
-                    segments.add(result)
-                    self.progress.step(result.kind)
-            finally:
-                segments.flush()
+        # What is kept on this machine's disk is for this machine alone.
+        workers = ThisProcess() if kept else self.workers
+        name = f"{job.backbone.name} at {job.size} px on {job.about['engine']}"
+        self.progress.stage(f"starting {name}{workers.describe()}")
+
+        def start() -> None:
+            self.progress.begin(len(wanted), len(wanted) - len(todo))
+
+        def step(kind: str) -> None:
+            self.staging.check()
+            self.progress.step(kind)
+
+        workers.embed(how, todo, segments, kept, start, step)
         return segments, segments.read_outcomes(len(records))
 
 
@@ -277,39 +314,40 @@ def _named(job: BackboneJob) -> dict[str, Any]:
     return {"backbone": job.backbone.name, **job.about}
 
 
-def _open_finished(path: Path) -> FeatureStore | None:
+def _open_finished(store: Location, path: Place) -> FeatureStore | None:
     if is_committing(path):
         return None
     try:
-        return FeatureStore(path)
+        return FeatureStore(store)
     except (StoreNotFoundError, StoreUnfinishedError):
         return None
 
 
 def _has(base: FeatureStore, job: BackboneJob, described: dict[str, Any]) -> bool:
     """Return whether a store has the backbone; refuse it if it is another store."""
-    refuse_difference(base.path, base.attributes["settings"], described)
+    refuse_difference(base.place, base.attributes["settings"], described)
     about = base.attributes["backbones"].get(job.backbone.name)
     if about is None:
         return False
-    refuse_difference(base.path, about, job.about | {"weights": about["weights"]})
+    refuse_difference(base.place, about, job.about | {"weights": about["weights"]})
     return True
 
 
-def _tidy(path: Path) -> None:
+def _tidy(path: Place) -> None:
     """Remove the staging folder that a process killed in its last moment has left."""
-    if (path / ".staging").exists():
+    if STAGING in path.names():
         with suppress(StoreBusyError), Staging(path) as staging:
             noted = staging.settings()
             if noted is None or noted["task"] == MAKE:  # all else is somebody's unfinished work
                 staging.remove()
 
 
-def _refuse_foreign_folder(path: Path) -> None:
+def _refuse_foreign_folder(path: Place) -> None:
     """Never write into a folder that holds somebody's files."""
-    if path.exists() and not path.is_dir():
+    if isinstance(path, LocalPlace) and path.folder.exists() and not path.folder.is_dir():
         raise SourceError(f"--store {path}: is a file; give a folder that is not there yet")
-    if path.is_dir() and any(path.iterdir()) and not (path / ".staging").is_dir():
+    names = path.names()
+    if names and STAGING not in names:
         raise SourceError(
             f"--store {path}: is a folder with other files in it; give one that is not there yet"
         )

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and their checksums."""
+"""Files: written whole or not at all, and checksums."""
 
 import hashlib
 import json
@@ -15,26 +15,6 @@ def write_durably(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
-
-
-def list_objects(store: Path) -> list[str]:
-    """Return the keys of all files of a store except its root and its staging folder, sorted."""
-    keys = []
-    for folder, subfolders, files in os.walk(store):
-        at_root = Path(folder) == store
-        if at_root and ".staging" in subfolders:
-            subfolders.remove(".staging")
-        here = Path(folder).relative_to(store)
-        keys += [(here / f).as_posix() for f in files if not (at_root and f == "zarr.json")]
-    return sorted(keys)
-
-
-def hash_object(path: Path, *, durable: bool = False) -> str:
-    """Return the sha256 of a file; with ``durable``, see to it that it has reached the disk."""
-    with path.open("rb") as file:
-        if durable:
-            os.fsync(file.fileno())
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checksum(attributes: dict[str, Any]) -> str:

@@ -154,9 +154,10 @@ class BackboneJob:
         """Side of what the backbone sees, px."""
         return int(self.about["embed_size"])
 
-    def make_engine(self) -> Engine:
-        """Return the engine that computes its embeddings."""
-        engine = make_engine(self.about["engine"], self.backbone, self.size, self.weights)
+    def make_engine(self, workers: int | None = None) -> Engine:
+        """Return the engine that computes its embeddings, on a CPU with so many threads."""
+        name = self.about["engine"]
+        engine = make_engine(name, self.backbone, self.size, self.weights, workers)
         return MirroredEngine(engine) if self.about.get("mirror") else engine
 
 

@@ -11,13 +11,13 @@ STORE/manifest/<column>             (m,), a row for each record that the source 
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import zarr
 from zarr.codecs import BloscCodec, ZstdCodec
 
 from featurestore._decode import THUMBNAIL
+from featurestore._place import Place
 
 FORMAT = "emotion-bench feature store"
 FORMAT_VERSION = 1
@@ -37,7 +37,7 @@ def images_name(side: int) -> str:
     return "images" if side == THUMBNAIL else f"images_{side}"
 
 
-def create_pixels(store: Path, name: str, shape: tuple[int, ...], dtype: str) -> Any:
+def create_pixels(store: Place, name: str, shape: tuple[int, ...], dtype: str) -> Any:
     """Create the array of images, or of embeddings, without touching the store's root.
 
     Images are compressed; bits of like weight lie together, which is where neighbouring pixels
@@ -45,7 +45,7 @@ def create_pixels(store: Path, name: str, shape: tuple[int, ...], dtype: str) ->
 
     Parameters
     ----------
-    store : Path
+    store : Place
     name : str
         Such as "embeddings/mobilenet".
     shape : tuple of int
@@ -54,7 +54,7 @@ def create_pixels(store: Path, name: str, shape: tuple[int, ...], dtype: str) ->
     bits = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle", typesize=1)
     rows = _rows_per_chunk(shape)
     return zarr.create_array(
-        store / name,
+        store.zarr(name),
         shape=shape,
         dtype=dtype,
         chunks=(rows, *shape[1:]),
@@ -73,12 +73,12 @@ def _rows_per_chunk(shape: tuple[int, ...]) -> int:
     return max(1, CHUNK_ROWS * THUMBNAIL**2 // (height * width))
 
 
-def create_column(store: Path, name: str, shape: tuple[int, ...], dtype: str) -> Any:
+def create_column(store: Place, name: str, shape: tuple[int, ...], dtype: str) -> Any:
     """Create one of the small arrays, without touching the store's root.
 
     Parameters
     ----------
-    store : Path
+    store : Place
     name : str
         Such as "manifest/id".
     shape : tuple of int
@@ -86,7 +86,7 @@ def create_column(store: Path, name: str, shape: tuple[int, ...], dtype: str) ->
         A NumPy dtype, or "string" for variable-length UTF-8.
     """
     return zarr.create_array(
-        store / name,
+        store.zarr(name),
         shape=shape,
         dtype=dtype,
         chunks=(COLUMN_ROWS, *shape[1:]),
@@ -94,6 +94,17 @@ def create_column(store: Path, name: str, shape: tuple[int, ...], dtype: str) ->
         zarr_format=3,
         config=_WRITE_ALL,
     )
+
+
+def open_to_read(store: Place, name: str) -> Any:
+    """Open one of the large arrays to be read."""
+    return zarr.open_array(store.zarr(name), mode="r")
+
+
+def open_to_write(store: Place, name: str) -> Any:
+    """Open one of the large arrays, which was created, to write shards of it."""
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        return zarr.open_array(store.zarr(name), mode="r+")
 
 
 # By default a chunk of zeros has no file, and a lost one would read as zeros.

@@ -1,27 +1,29 @@
 """Results on disk, as they come.
 
-A segment is one ``.npz`` file of up to 128 results, or fewer with large images, written aside and
-renamed, so it is there whole or not at all. Which results share a segment depends on timing; the
-store made from them doesn't.
+A segment is one ``.npz`` file of up to 128 results, or fewer with large images, which is there
+whole or not at all. Which results share a segment depends on timing; the store made from them
+doesn't. Of a record that is in two of them, which happens where work was given out twice, the later
+one counts.
 """
 
 import io
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from featurestore._files import write_durably
 from featurestore._layout import images_name
 from featurestore._pipeline import Result
+from featurestore._place import Place
 
 SEGMENT_RESULTS = 128
 SEGMENT_BYTES = 8 * 2**20  # of larger images; a segment is several times in memory at once
 SEGMENT_SECONDS = 2.0  # what a crash may cost, at most, in seconds of work
+_READERS = 8  # segments read at a time: in an object store each costs a round trip
 _TEXTS = ("kind", "detail", "sha256", "format", "final_url")
 _NUMBERS = ("size", "width", "height", "http_status", "tries", "seconds", "position")
 _COLUMNS = ("index", *_TEXTS, *_NUMBERS, "images", "embeddings")
@@ -32,7 +34,7 @@ class Outcomes:
     """What became of each record, a column each; all of length m, the number of records.
 
     ``kind`` is None where nothing is known yet. ``segment`` and ``position`` say where the pixels
-    and the embedding are; both are -1 where there are none.
+    and the embedding are; both are -1 where there are none. ``files`` names the segments.
     """
 
     kind: list[str | None]
@@ -48,6 +50,7 @@ class Outcomes:
     seconds: npt.NDArray[np.float32]
     segment: npt.NDArray[np.int32]
     position: npt.NDArray[np.int32]
+    files: list[str]
 
     @classmethod
     def unknown(cls, count: int) -> "Outcomes":
@@ -66,14 +69,49 @@ class Outcomes:
             seconds=np.zeros(count, np.float32),
             segment=np.full(count, -1, np.int32),
             position=np.full(count, -1, np.int32),
+            files=[],
         )
+
+    def where(self, records: npt.NDArray[np.int64]) -> "Where":
+        """Return where the pixels and embeddings of some records are."""
+        numbers, files = np.unique(self.segment[records], return_inverse=True)
+        names = [self.files[number] for number in numbers.tolist()]
+        return Where(names, files, self.position[records])
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the pixels and embeddings of k records are.
+
+    Attributes
+    ----------
+    files : list of str
+        Names of segments.
+    file : int (k,), of these
+    position : int (k,), within it
+    """
+
+    files: list[str]
+    file: npt.NDArray[Any]
+    position: npt.NDArray[Any]
 
 
 class Segments:
-    """The segments of one pass over a source, in a folder of their own."""
+    """The segments of one pass over a source, in a place of their own.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Parameters
+    ----------
+    place : Place
+    prefix : str
+        What the names of those that are written begin with: no two writers have the same.
+
+    Attributes
+    ----------
+    place : Place
+    """
+
+    def __init__(self, place: Place, prefix: str = "") -> None:
+        self.place, self._prefix = place, prefix
         self._pending: list[Result] = []
         self._pending_bytes = 0
         self._flushed = time.monotonic()
@@ -82,42 +120,38 @@ class Segments:
     def read_outcomes(self, count: int) -> Outcomes:
         """Read what is known of ``count`` records. A segment that can't be read is dropped."""
         found = Outcomes.unknown(count)
-        for number, path in self._numbered():
-            try:
-                # Opened here, because NumPy leaves a damaged one open, and some systems (Windows)
-                # don't delete an open file.
-                with path.open("rb") as file, np.load(file, allow_pickle=False) as segment:
-                    columns = {name: segment[name] for name in _COLUMNS}
-                    for name in set(segment.files) - set(_COLUMNS):
-                        segment[name]  # reading larger images tells whether they are sound
-            except Exception:  # zipfile and NumPy raise many kinds on damaged bytes
-                path.unlink()  # its records are simply done again
-                continue
-            _spread(columns, number, found)
-            self._next = max(self._next, number + 1)
+        files = [key for key in self.place.keys() if key.endswith(".npz")]  # noqa: SIM118  # no dict
+        with ThreadPoolExecutor(_READERS) as pool:
+            for file, columns in zip(files, pool.map(self._read_columns, files), strict=True):
+                if columns is None:
+                    self.place.delete(file)  # its records are simply done again
+                    continue
+                _spread(columns, len(found.files), found)
+                found.files.append(file)
+        number = [int(file[:-4]) for file in found.files if file[:-4].isdigit()]
+        self._next = max(number, default=-1) + 1
         return found
 
-    def read_array(self, number: int, name: str) -> npt.NDArray[Any]:
+    def read_array(self, file: str, name: str) -> npt.NDArray[Any]:
         """Return a segment's "images" uint8 (k, 32, 32, 3) or "embeddings" float32 (k, dims).
 
         Larger images have the name of their array in a store, such as "images_160".
         """
-        with np.load(self._folder / f"{number:08d}.npz", allow_pickle=False) as segment:
+        with self.place.open(file) as opened, np.load(opened, allow_pickle=False) as segment:
             array: npt.NDArray[Any] = segment[name]
             return array
 
-    def read_rows(
-        self, name: str, outcomes: Outcomes, records: npt.NDArray[np.int64]
-    ) -> npt.NDArray[Any]:
+    def read_rows(self, name: str, where: Where) -> npt.NDArray[Any]:
         """Return images or embeddings of some records, (k, ...), k > 0, in their order."""
-        segments, positions = outcomes.segment[records], outcomes.position[records]
         rows: npt.NDArray[Any] | None = None
-        for number in np.unique(segments):
-            here = np.flatnonzero(segments == number)
-            part = self.read_array(int(number), name)
-            if rows is None:
-                rows = np.empty((len(records), *part.shape[1:]), part.dtype)
-            rows[here] = part[positions[here]]
+        order = np.argsort(where.file, kind="stable")
+        places = np.split(order, np.cumsum(np.bincount(where.file))[:-1])
+        with ThreadPoolExecutor(_READERS) as pool:
+            parts = pool.map(lambda file: self.read_array(file, name), where.files)
+            for here, part in zip(places, parts, strict=True):
+                if rows is None:
+                    rows = np.empty((len(order), *part.shape[1:]), part.dtype)
+                rows[here] = part[where.position[here]]
         assert rows is not None
         return rows
 
@@ -135,17 +169,24 @@ class Segments:
         self._flushed = time.monotonic()
         if not self._pending:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **_columns(self._pending))
-        write_durably(self._folder / f"{self._next:08d}.npz", buffer.getvalue())
+        self.place.write(f"{self._prefix}{self._next:08d}.npz", buffer.getvalue())
         self._next += 1
         self._pending = []
         self._pending_bytes = 0
 
-    def _numbered(self) -> Iterator[tuple[int, Path]]:
-        for path in sorted(self._folder.glob("*.npz")):
-            yield int(path.stem), path
+    def _read_columns(self, file: str) -> dict[str, npt.NDArray[Any]] | None:
+        """Return all of a segment but pixels and embeddings; None if it is damaged."""
+        with self.place.open(file) as opened:
+            try:
+                with np.load(opened, allow_pickle=False) as segment:
+                    columns = {name: segment[name] for name in _COLUMNS}
+                    for name in set(segment.files) - set(_COLUMNS):
+                        segment[name]  # reading larger images tells whether they are sound
+            except Exception:  # zipfile and NumPy raise many kinds on damaged bytes
+                return None
+        return {name: columns[name] for name in ("index", *_TEXTS, *_NUMBERS)}
 
 
 def _columns(results: Sequence[Result]) -> dict[str, npt.NDArray[Any]]:

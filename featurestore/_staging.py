@@ -10,18 +10,16 @@ After ``kill -9`` nothing but the results not yet in a segment is done again.
 """
 
 import json
-import shutil
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import filelock
-
 from featurestore._commit import clear_staging
 from featurestore._decode import THUMBNAIL
-from featurestore._files import write_durably
-from featurestore._segments import Segments
-from featurestore.errors import StoreBusyError, StoreDamagedError, StoreMismatchError
+from featurestore._objects import STAGING
+from featurestore._place import Place
+from featurestore.errors import StoreDamagedError, StoreMismatchError
+
+_SETTINGS = "settings.json"
 
 # What a setting is where it isn't noted.
 _UNSAID = {"image_sizes": [THUMBNAIL]}
@@ -30,25 +28,28 @@ _UNSAID = {"image_sizes": [THUMBNAIL]}
 class Staging:
     """The staging folder of one store, held by this process; use it in a ``with`` statement.
 
+    Parameters
+    ----------
+    store : Place
+
+    Attributes
+    ----------
+    place : Place
+        The staging folder.
+
     Raises
     ------
     StoreBusyError
         On entering, if another process holds it.
     """
 
-    def __init__(self, store: Path) -> None:
-        self.folder = store / ".staging"
-        self._lock = filelock.FileLock(self.folder / "lock", timeout=0)
+    def __init__(self, store: Place) -> None:
+        self._store = store
+        self.place = store.within(STAGING)
+        self._lock = self.place.lock("lock")
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire()
-        except filelock.Timeout:
-            raise StoreBusyError(
-                f"{self.folder.parent}: another process is extracting into this store; wait for "
-                "it or give another --store"
-            ) from None
+        self._lock.acquire()
         return self
 
     def __exit__(
@@ -71,10 +72,9 @@ class Staging:
         """
         before = self.settings()
         if before is None:
-            data = json.dumps(settings, indent=1).encode()
-            write_durably(self.folder / "settings.json", data)
+            self.place.write(_SETTINGS, json.dumps(settings, indent=1).encode())
         else:
-            refuse_difference(self.folder.parent, before, settings)
+            refuse_difference(self._store, before, settings)
 
     def settings(self) -> dict[str, Any] | None:
         """Return the settings that were noted; None if none were.
@@ -84,30 +84,34 @@ class Staging:
         StoreDamagedError
             If they can't be read.
         """
-        path = self.folder / "settings.json"
         try:
-            noted = json.loads(path.read_bytes())
+            noted = json.loads(self.place.read(_SETTINGS))
         except FileNotFoundError:
             return None
         except ValueError as error:
             raise StoreDamagedError(
-                f"{path}: can't be read ({error}); delete {self.folder.parent} and begin again"
+                f"{self.place}/{_SETTINGS}: can't be read ({error}); delete {self._store} and "
+                "begin again"
             ) from None
         assert isinstance(noted, dict)
         return noted
 
-    def segments(self, backbone: str) -> Segments:
-        """Return where the results of one backbone are kept."""
-        return Segments(self.folder / "segments" / backbone)
+    def check(self) -> None:
+        """See to it that this process is still the one that writes.
+
+        Raises
+        ------
+        StoreBusyError
+        """
+        self._lock.check()
 
     def remove(self) -> None:
         """Delete the staging folder: the store is finished, or there is nothing to keep."""
-        clear_staging(self.folder.parent)
-        # The lock file goes last, and while it is held.
-        shutil.rmtree(self.folder, ignore_errors=True)
+        clear_staging(self._store)
+        self._lock.clear()
 
 
-def refuse_difference(store: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+def refuse_difference(store: Place, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Compare the settings of a store with those asked for.
 
     Raises

@@ -2,9 +2,10 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
-from featurestore._files import checksum, hash_object, list_objects
+from featurestore._files import checksum
+from featurestore._objects import ROOT, hash_objects, list_objects
+from featurestore._place import Location, Place, place_of
 from featurestore._store import read_root
 
 
@@ -24,7 +25,7 @@ class Damage:
     what: str
 
 
-def verify(path: str | Path) -> list[Damage]:
+def verify(path: Location) -> list[Damage]:
     """Compare every byte of a finished store with what was committed.
 
     Returns
@@ -33,42 +34,42 @@ def verify(path: str | Path) -> list[Damage]:
 
     Raises
     ------
-    StoreNotFoundError, StoreUnfinishedError, StoreVersionError, StoreDamagedError
+    StoreNotFoundError, StoreUnfinishedError, StoreVersionError, StoreDamagedError,
+    StoreUnreachableError
         StoreDamagedError if the root can't even be read.
     """
-    store = Path(path)
+    store = place_of(path)
     root = read_root(store)
     if root.get("checksum") != checksum(root):
         return [Damage("zarr.json", "checksum differs: labels, settings or checksums were altered")]
-    beside = json.loads((store / "zarr.json").read_bytes())
+    beside = json.loads(store.read(ROOT))
     del beside["attributes"]
     if beside != {"zarr_format": 3, "node_type": "group"}:
         return [Damage("zarr.json", "is no longer the root of a zarr group, or more than that")]
     found = set(list_objects(store))
     damages = []
+    sums = hash_objects(store, [key for key in root["objects"] if key in found])
     for key, expected in root["objects"].items():
-        if key not in found:
+        actual = sums.get(key)
+        if actual is None:
             damages.append(Damage(key, f"is missing{_rows(store, key)}"))
-            continue
-        try:
-            actual = hash_object(store / key)
-        except OSError as error:
-            damages.append(Damage(key, f"can't be read ({error.strerror}){_rows(store, key)}"))
-            continue
-        if actual != expected:
+        elif isinstance(actual, OSError):
+            why = actual.strerror or actual
+            damages.append(Damage(key, f"can't be read ({why}){_rows(store, key)}"))
+        elif actual != expected:
             damages.append(Damage(key, f"checksum differs{_rows(store, key)}"))
     strange = sorted(found - root["objects"].keys())
     damages += [Damage(key, "is not part of the store") for key in strange]
     return damages
 
 
-def _rows(store: Path, key: str) -> str:
+def _rows(store: Place, key: str) -> str:
     """Return which rows of its array a shard file holds, as text; "" for other files."""
     array, chunk, place = key.partition("/c/")
     if not chunk:
         return ""
     try:
-        meta = json.loads((store / array / "zarr.json").read_bytes())
+        meta = json.loads(store.read(f"{array}/zarr.json"))
         size = meta["chunk_grid"]["configuration"]["chunk_shape"][0]
         start = int(place.split("/")[0]) * size
         stop = min(start + size, meta["shape"][0])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest_plugins = ["http_server"]
+pytest_plugins = ["http_server", "s3_server"]
 
 
 @pytest.fixture

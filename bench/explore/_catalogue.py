@@ -78,7 +78,7 @@ class Catalogue:
         by_split = np.bincount(store.splits, minlength=len(SPLITS)).tolist()
         return {
             "title": source["title"],
-            "store": store.path.name,
+            "store": store.name,
             "results": self.folder.name if self.folder else None,
             "note": SYNTHETIC if source["synthetic"] else "",
             "fingerprint": store.fingerprint[:16],

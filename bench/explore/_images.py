@@ -9,7 +9,6 @@ from PIL import Image
 
 from bench._gallery import AS_PNG
 from featurestore import FeatureStore
-from featurestore.errors import StoreDamagedError
 
 _QUALITY = 90
 _KEPT_CHUNKS = 64  # of 0.8 MB each; a page's images lie in few of them, or are asked for again
@@ -59,7 +58,4 @@ class Images:
         try:
             return np.asarray(array[start : start + array.chunks[0]])
         except Exception as error:  # zarr's codecs raise many kinds on damaged bytes
-            path = self._store.path
-            raise StoreDamagedError(
-                f"{path}/{array.path}: can't be read ({error}); `bench verify {path}` says more"
-            ) from error
+            raise self._store.unreadable(array.path, error) from error

@@ -13,7 +13,6 @@ from PIL import Image
 from featurestore._layout import images_name
 from featurestore._records import SPLITS
 from featurestore._store import FeatureStore
-from featurestore.errors import StoreDamagedError
 
 FORMAT = "emotion-bench export"
 BLOCK_ROWS = 1024  # rows read at a time: whole chunks of the store
@@ -130,10 +129,7 @@ class Content:
         try:
             part = self._reader.submit(self._load, name, start, stop).result()
         except Exception as error:  # zarr's codecs raise many kinds on damaged bytes
-            path = self.store.path
-            raise StoreDamagedError(
-                f"{path}/{name}: can't be read ({error}); `bench verify {path}` says more"
-            ) from error
+            raise self.store.unreadable(name, error) from error
         self._step(part.nbytes)
         return part
 

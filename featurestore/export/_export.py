@@ -11,6 +11,7 @@ from pathlib import Path
 
 import filelock
 
+from featurestore._place import LocalPlace, Location, Place, is_url
 from featurestore._store import FeatureStore, read_root
 from featurestore.errors import FeatureStoreError, StoreBusyError
 from featurestore.export._content import FORMAT, Content
@@ -34,15 +35,17 @@ _FORMS = {
 FORMATS = tuple(_FORMS)
 
 
-def default_target(store: str | Path, form: str) -> Path:
+def default_target(store: Location, form: str) -> Path:
     """Return where an export goes unless told: beside the store, such as "fi.h5" or "fi_tfrecord".
+
+    That of a store at a URL goes to the current folder.
 
     Parameters
     ----------
     store : str or Path
     form : one of FORMATS
     """
-    path = Path(store)
+    path = Path(str(store).rpartition("/")[2]) if is_url(store) else Path(store)
     if path.name in ("", ".."):
         path = path.resolve()
     return path.with_name(f"{path.stem}{_FORMS[form].ending}")
@@ -90,7 +93,7 @@ def export_store(
         If the store's bytes can't be decoded.
     """
     path, how = Path(target), _FORMS[form]
-    _refuse(path, store.path, how, force)
+    _refuse(path, store.place, how, force)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _held(path):
         partial = path.with_name(f"{path.name}.partial")
@@ -101,21 +104,21 @@ def export_store(
             content = Content(store, step)
             begin(content.nbytes)
             import_module(f"featurestore.export.{how.module}").write(content, partial)
-            if read_root(store.path)["fingerprint"] != store.fingerprint:
+            if read_root(store.place)["fingerprint"] != store.fingerprint:
                 raise StoreBusyError(
                     f"{store.path}: was changed while it was exported; give the command again"
                 )
             _reach_disk(partial)
-            _refuse(path, store.path, how, force)  # somebody may have put something there
+            _refuse(path, store.place, how, force)  # somebody may have put something there
             _put(partial, path)
         finally:
             _remove(partial)
     return path
 
 
-def _refuse(path: Path, store: Path, how: _Form, force: bool) -> None:
+def _refuse(path: Path, store: Place, how: _Form, force: bool) -> None:
     """Never write over somebody's files, nor into a store."""
-    if path.resolve().is_relative_to(store.resolve()):
+    if isinstance(store, LocalPlace) and path.resolve().is_relative_to(store.folder.resolve()):
         raise FeatureStoreError(f"--out {path}: lies in the store itself; give another place")
     if not path.exists() and not path.is_symlink():
         return

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from featurestore._labels import order_names
@@ -67,8 +68,12 @@ def read_folder(root: Path) -> Source:
         title=root.resolve().name,
         label_names=names,
         records=_records(found, names),
-        fetch=lambda location: fetch_file(root / location),
+        fetch=partial(_fetch, root),
     )
+
+
+def _fetch(root: Path, location: str) -> bytes:
+    return fetch_file(root / location)
 
 
 def _records(found: list[tuple[str, str, str]], names: tuple[str, ...]) -> list[Record]:

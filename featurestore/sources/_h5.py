@@ -4,6 +4,7 @@ That is how an image emotion data set is passed around that is no longer to be h
 what ``bench export --to h5`` writes. Nothing outside the file is opened, whatever it links to.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def read_h5(path: Path, *, label_names: tuple[str, ...] | None = None) -> Source
     The file holds ``image``, uint8 (n, h, w, 3), RGB, and ``emo``, numbers (n, labels), of which
     one in each row is 1 and the others are 0; a row with none or several becomes a failure in the
     manifest. ``split``, integers (n,), 0 train, 1 dev, 2 test, may be there, and so may the
-    attributes ``label_names`` and ``synthetic``.
+    attributes ``label_names``, texts of a fixed length, and ``synthetic``.
 
     Parameters
     ----------
@@ -94,8 +95,8 @@ def _read(path: Path, file: Any, given: tuple[str, ...] | None) -> Source:
         records=_records(
             _labels(emo), len(names), _splits(path, file, count), _origins(path, file)
         ),
-        fetch=_fetcher(path, images),
-        synthetic=bool(file.attrs.get("synthetic", False)),
+        fetch=_Fetch(path, images),
+        synthetic=bool(_attribute(path, file, "synthetic")),
     )
 
 
@@ -140,13 +141,28 @@ def _label_names(
 
 def _named(path: Path, file: Any) -> tuple[str, ...] | None:
     """Return the label names that the file itself gives, if it does."""
-    if (found := file.attrs.get("label_names")) is None:
+    if (found := _attribute(path, file, "label_names")) is None:
         return None
     values = np.asarray(found).reshape(-1).tolist()
     names = tuple(v.decode() if isinstance(v, bytes) else str(v) for v in values)
     if not all(names) or len(set(names)) != len(names):
         raise SourceError(f"{path}: its label names are empty or the same: give --labels a,b,c")
     return names
+
+
+def _attribute(path: Path, file: Any, name: str) -> Any:
+    """Return an attribute, or None if it isn't there.
+
+    Texts of variable length lie in a heap, and where that is damaged HDF5 searches it for ever.
+    """
+    if name not in file.attrs:
+        return None
+    if file.attrs.get_id(name).dtype.hasobject:
+        raise SourceError(
+            f"{path}: its attribute {name} holds texts of variable length, which can't be read "
+            "safely: write it with a fixed length, or give --labels a,b,c for label names"
+        )
+    return file.attrs[name]
 
 
 def _labels(emo: Any) -> list[int | str]:
@@ -206,23 +222,31 @@ def _records(
     return records
 
 
-def _fetcher(path: Path, images: Any) -> Callable[[str], bytes]:
-    """Return what gives an image as the bytes of a PPM file: a header, and the pixels as they are.
+class _Fetch:
+    """Gives an image as the bytes of a PPM file: a header, and the pixels as they are.
 
     So the sha256 of an image depends on its pixels alone, not on the version of an encoder.
     """
-    _, height, width, _ = images.shape
-    header = b"P6 %d %d 255\n" % (width, height)
 
-    def fetch(place: str) -> bytes:
+    def __init__(self, path: Path, images: Any) -> None:
+        self._path, self._images = path, images
+
+    def __call__(self, place: str) -> bytes:
         row = int(place.rpartition("/")[2])
         try:
-            pixels = images[row]
+            pixels = self._images[row]
         except Exception as error:  # as above
-            raise Unreadable(f"{path}, {IMAGES} {row}: {in_short(error)}") from None
-        return header + bytes(pixels.tobytes())
+            raise Unreadable(f"{self._path}, {IMAGES} {row}: {in_short(error)}") from None
+        height, width, _ = pixels.shape
+        return b"P6 %d %d 255\n" % (width, height) + bytes(pixels.tobytes())
 
-    return fetch
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _open_again, (self._path,)  # an open file is this process' own
+
+
+@functools.lru_cache(maxsize=4)
+def _open_again(path: Path) -> _Fetch:
+    return _Fetch(path, _array(path, _open(path), IMAGES))
 
 
 def _has_signature(path: Path) -> bool:

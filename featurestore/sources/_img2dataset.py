@@ -9,7 +9,7 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 
 from featurestore._labels import MIKELS, LabelParser, order_names
 from featurestore._records import Record, Source
-from featurestore.errors import NotFound, SourceError, Unreadable
+from featurestore.errors import FetchFailure, NotFound, SourceError
 from featurestore.export._content import FORMAT
 from featurestore.export._shards import METADATA
-from featurestore.fetch import fetch_file
+from featurestore.fetch import fetch_location
 from featurestore.sources._csv import LABEL_NAMES
 from featurestore.sources._folder import SPLIT_FOLDERS
 from featurestore.sources._tar import list_members, read_member
@@ -115,7 +115,7 @@ def read_img2dataset(
         title=root.resolve().name,
         label_names=parser.names,
         records=sorted(records, key=lambda record: record.id),
-        fetch=lambda place: _fetch(by_id[place]),
+        fetch=_FetchById(by_id),
         synthetic=bool(told.get("synthetic")),
     )
 
@@ -149,7 +149,7 @@ def _read_shard(root: Path, shard: str, column: str | None) -> Iterator[_Sample]
         samples = _group(tar.name, files)
     elif folder.is_dir():
         found = (e.name for e in os.scandir(folder) if not e.name.startswith("."))
-        samples = _group(shard, {name: partial(fetch_file, folder / name) for name in found})
+        samples = _group(shard, {name: partial(fetch_location, name, folder) for name in found})
     else:
         samples = {}
     if parquet.is_file():
@@ -182,7 +182,7 @@ def _read_json(sample: _Sample, column: str | None) -> None:
         return
     try:
         about = json.loads(sample.read_json())
-    except (ValueError, RecursionError, NotFound, Unreadable) as error:
+    except (ValueError, RecursionError, FetchFailure) as error:
         sample.problem = f"its .json can't be read ({' '.join(str(error).split())[:100]})"
         return
     if not isinstance(about, dict):
@@ -294,6 +294,20 @@ def _record(
     if problem:
         return Record(sample.id, none, none, split, sample.url, "bad_row", problem)
     return Record(sample.id, votes[parser.parse(label)], none, split, sample.url)
+
+
+class _FetchById:
+    """Gives the bytes of samples by id."""
+
+    def __init__(self, samples: Mapping[str, _Sample]) -> None:
+        self._samples = samples
+
+    def __call__(self, place: str) -> bytes:
+        return _fetch(self._samples[place])
+
+    def only(self, places: Iterable[str]) -> "_FetchById":
+        """Return one that knows these alone: it is sent along with the work on them."""
+        return _FetchById({place: self._samples[place] for place in places})
 
 
 def _fetch(sample: _Sample) -> bytes:

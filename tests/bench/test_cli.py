@@ -359,6 +359,23 @@ def test_a_csv_with_labels_of_ones_own(bench: Bench, photo_folder: Path) -> None
     assert FeatureStore("features.zarr").label_names == ("joy", "calm", "dread")
 
 
+def test_files_outside_of_a_csvs_folder_are_read_only_when_told_to(
+    bench: Bench, photo_folder: Path
+) -> None:
+    """The flag and the kind to try again are what the table of failures says."""
+    names = sorted(path.relative_to(photo_folder) for path in photo_folder.rglob("*.jpg"))
+    lines = [f"{name.as_posix()},{name.parts[0]}" for name in names]
+    shutil.move(photo_folder / names[0], "away.jpg")
+    lines[0] = f"{Path('away.jpg').resolve().as_posix()},{names[0].parts[0]}"
+    (photo_folder / "list.csv").write_text("\n".join(["path,label", *lines]))
+    command = ("extract", photo_folder / "list.csv", "--labels", "calm,dread,joy", *SMALL)
+    told = bench(*command).output
+    assert "--retry-failed outside --allow-outside" in told
+    assert len(FeatureStore("features.zarr")) == len(names) - 1
+    assert bench(*command, "--retry-failed", "outside", "--allow-outside").exit_code == 0
+    assert len(FeatureStore("features.zarr")) == len(names)
+
+
 def test_other_settings_for_a_finished_store_are_one_line(bench: Bench, photo_folder: Path) -> None:
     bench("extract", photo_folder, *SMALL)
     text = assert_one_line(bench("extract", photo_folder, *SMALL, "--seed", 1))

@@ -32,7 +32,9 @@ from featurestore import (
 from featurestore._backbones import find_weights, get_backbone, hash_file
 from featurestore._decode import decode
 from featurestore._engines import make_engine
+from featurestore._place import LocalPlace
 from featurestore._records import in_store_order
+from featurestore._segments import Segments
 from featurestore._staging import Staging
 from featurestore.errors import (
     FeatureStoreError,
@@ -569,8 +571,8 @@ class TestResume:
         self, finished: Path, small_sample: Source, tmp_path: Path, settings: ExtractSettings
     ) -> None:
         begin(small_sample, tmp_path / "s", settings)
-        with Staging(tmp_path / "s") as staging:
-            seen = staging.segments("mobilenet").read_outcomes(80)
+        with Staging(LocalPlace(tmp_path / "s")) as staging:
+            seen = Segments(staging.place.within("segments/mobilenet")).read_outcomes(80)
             done = 80 - seen.kind.count(None)
         assert done > 0
         fetched: list[str] = []

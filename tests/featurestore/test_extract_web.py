@@ -26,7 +26,8 @@ from featurestore import (
 )
 from featurestore._backbones import find_weights
 from featurestore._engines import converted
-from featurestore._files import list_objects
+from featurestore._objects import list_objects
+from featurestore._place import LocalPlace
 from featurestore.errors import SourceError, StoreMismatchError, StoreNotFoundError
 
 WEB = WebSettings(allow_private_hosts=True, threads=8, seconds=5.0, tries=2)
@@ -196,7 +197,9 @@ class TestSecondBackbone:
         other_backbone: ExtractSettings,
     ) -> None:
         extract(source, tmp_path / "s", settings, web=WEB)
-        before = {key: (tmp_path / "s" / key).stat() for key in list_objects(tmp_path / "s")}
+        before = {
+            key: (tmp_path / "s" / key).stat() for key in list_objects(LocalPlace(tmp_path / "s"))
+        }
         server.asked.clear()
         store = extract(source, tmp_path / "s", other_backbone, web=WEB)
         assert len(server.asked) == 30
@@ -216,7 +219,9 @@ class TestSecondBackbone:
     ) -> None:
         large, other = (replace(s, image_sizes=(160,)) for s in (settings, other_backbone))
         extract(source, tmp_path / "s", large, web=WEB)
-        files = [key for key in list_objects(tmp_path / "s") if key.startswith("images_160/")]
+        files = [
+            key for key in list_objects(LocalPlace(tmp_path / "s")) if key.startswith("images_160/")
+        ]
         before = [(tmp_path / "s" / key).stat().st_mtime_ns for key in files]
         with pytest.raises(
             StoreMismatchError, match=r"image_sizes = \[32, 160\], now it is \[32\]"
@@ -429,7 +434,7 @@ def same(a: Path, b: Path) -> bool:
     one, two = FeatureStore(a).manifest(), FeatureStore(b).manifest()
     timing = ("seconds", "tries")
     assert all(np.array_equal(one[name], two[name]) for name in one if name not in timing)
-    keys = [key for key in list_objects(a) if not key.startswith("manifest/")]
-    assert keys == [key for key in list_objects(b) if not key.startswith("manifest/")]
+    keys = [key for key in list_objects(LocalPlace(a)) if not key.startswith("manifest/")]
+    assert keys == [key for key in list_objects(LocalPlace(b)) if not key.startswith("manifest/")]
     assert all((a / key).read_bytes() == (b / key).read_bytes() for key in keys)
     return FeatureStore(a).fingerprint == FeatureStore(b).fingerprint and not verify(b)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from featurestore._layout import create_pixels, images_name
+from featurestore._place import LocalPlace
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from featurestore._layout import create_pixels, images_name
 def test_larger_images_share_a_file_with_fewer(
     tmp_path: Path, shape: tuple[int, ...], chunk: int, shard: int
 ) -> None:
-    array = create_pixels(tmp_path, "pixels", shape, "uint8")
+    array = create_pixels(LocalPlace(tmp_path), "pixels", shape, "uint8")
     assert array.chunks == (chunk, *shape[1:])
     assert array.shards == (shard, *shape[1:])
 

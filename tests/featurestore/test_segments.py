@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from featurestore._decode import decode
 from featurestore._pipeline import Result
+from featurestore._place import LocalPlace
 from featurestore._segments import SEGMENT_RESULTS, Segments
 
 
@@ -29,7 +30,7 @@ def results(jpeg: Callable[..., bytes]) -> list[Result]:
 
 
 def written(folder: Path, results: list[Result]) -> Segments:
-    segments = Segments(folder)
+    segments = Segments(LocalPlace(folder))
     segments.read_outcomes(6)
     for result in results:
         segments.add(result)
@@ -43,7 +44,7 @@ def names(folder: Path) -> list[str]:
 
 def test_results_come_back_as_they_went_in(tmp_path: Path, results: list[Result]) -> None:
     written(tmp_path, results[::-1])
-    segments = Segments(tmp_path)
+    segments = Segments(LocalPlace(tmp_path))
     found = segments.read_outcomes(7)
     assert found.kind == ["", "", "gone", "", "", "", None]
     assert found.detail[2] == "404 ü"
@@ -53,12 +54,12 @@ def test_results_come_back_as_they_went_in(tmp_path: Path, results: list[Result]
     assert found.width.tolist() == [50, 51, 0, 53, 54, 55, 0]
     assert found.format[0] == "JPEG"
     for i in (0, 1, 3, 4, 5):
-        number, position = int(found.segment[i]), found.position[i]
-        embeddings = segments.read_array(number, "embeddings")
+        file, position = found.files[found.segment[i]], found.position[i]
+        embeddings = segments.read_array(file, "embeddings")
         np.testing.assert_array_equal(embeddings[position], np.full(4, i))
         image = results[i].image
         assert image is not None
-        thumbnails, larger = (segments.read_array(number, n) for n in ("images", "images_36"))
+        thumbnails, larger = (segments.read_array(file, n) for n in ("images", "images_36"))
         np.testing.assert_array_equal(thumbnails[position], image.thumbnail)
         np.testing.assert_array_equal(larger[position], image.larger[36])
     assert (found.segment[2], found.position[2]) == (-1, -1)
@@ -68,13 +69,14 @@ def test_results_come_back_as_they_went_in(tmp_path: Path, results: list[Result]
 def test_rows_come_in_the_order_that_is_asked_for(tmp_path: Path, results: list[Result]) -> None:
     for result in results:
         written(tmp_path, [result])
-    segments = Segments(tmp_path)
-    rows = segments.read_rows("embeddings", segments.read_outcomes(6), np.array([5, 0, 3]))
+    segments = Segments(LocalPlace(tmp_path))
+    where = segments.read_outcomes(6).where(np.array([5, 0, 3]))
+    rows = segments.read_rows("embeddings", where)
     assert rows[:, 0].tolist() == [5, 0, 3]
 
 
 def test_a_segment_is_written_when_enough_results_came(tmp_path: Path) -> None:
-    segments = Segments(tmp_path / "s")
+    segments = Segments(LocalPlace(tmp_path / "s"))
     for index in range(SEGMENT_RESULTS - 1):
         segments.add(Result(index, kind="not_found"))
     assert names(tmp_path / "s") == []
@@ -86,12 +88,12 @@ def test_a_segment_is_written_when_its_images_take_enough_room(
     tmp_path: Path, results: list[Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("featurestore._segments.SEGMENT_BYTES", 2 * 36 * 36 * 3)
-    segments = Segments(tmp_path)
+    segments = Segments(LocalPlace(tmp_path))
     for count, result in zip((0, 1, 1, 1, 2, 2), results, strict=True):  # the third has no image
         segments.add(result)
         assert len(names(tmp_path)) == count
     segments.flush()
-    found = Segments(tmp_path).read_outcomes(6)
+    found = Segments(LocalPlace(tmp_path)).read_outcomes(6)
     assert found.segment.tolist() == [0, 0, -1, 1, 1, 2]
 
 
@@ -99,7 +101,7 @@ def test_a_segment_is_written_when_enough_time_passed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("featurestore._segments.SEGMENT_SECONDS", 0.01)
-    segments = Segments(tmp_path)
+    segments = Segments(LocalPlace(tmp_path))
     time.sleep(0.02)
     segments.add(Result(0, kind="not_found"))
     assert names(tmp_path) == ["00000000.npz"]
@@ -110,7 +112,7 @@ def test_segments_of_a_second_run_do_not_replace_the_first(
 ) -> None:
     for i in (0, 1):
         written(tmp_path, [results[i]])
-    assert Segments(tmp_path).read_outcomes(3).kind == ["", "", None]
+    assert Segments(LocalPlace(tmp_path)).read_outcomes(3).kind == ["", "", None]
 
 
 def test_a_damaged_segment_is_dropped_and_the_others_kept(
@@ -120,14 +122,14 @@ def test_a_damaged_segment_is_dropped_and_the_others_kept(
         written(tmp_path, [results[i]])
     path = tmp_path / "00000001.npz"
     path.write_bytes(path.read_bytes()[:-100])
-    assert Segments(tmp_path).read_outcomes(4).kind == ["", None, None, ""]
+    assert Segments(LocalPlace(tmp_path)).read_outcomes(4).kind == ["", None, None, ""]
     assert names(tmp_path) == ["00000000.npz", "00000002.npz"]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x00" * 500, b"\x80\x04N."])
 def test_a_segment_that_is_no_archive_is_dropped(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "00000000.npz").write_bytes(content)
-    assert Segments(tmp_path).read_outcomes(1).kind == [None]
+    assert Segments(LocalPlace(tmp_path)).read_outcomes(1).kind == [None]
     assert names(tmp_path) == []
 
 
@@ -146,13 +148,13 @@ def test_a_flipped_byte_never_changes_a_result(
     place = data.draw(st.integers(0, len(content) - 1) | st.integers(-1200, -1))
     content[place] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
-    segments = Segments(tmp_path)
+    segments = Segments(LocalPlace(tmp_path))
     found = segments.read_outcomes(6)
     if found.kind == [None] * 6:
         return
     assert found.kind == ["", "", "gone", "", "", ""]
     assert found.sha256[1] == f"{1:064x}"
-    embeddings = segments.read_array(0, "embeddings")
+    embeddings = segments.read_array("00000000.npz", "embeddings")
     np.testing.assert_array_equal(embeddings[:, 0], [0, 1, 3, 4, 5])
     larger = [result.image.larger[36] for result in results if result.image is not None]
-    np.testing.assert_array_equal(segments.read_array(0, "images_36"), larger)
+    np.testing.assert_array_equal(segments.read_array("00000000.npz", "images_36"), larger)

@@ -1,5 +1,6 @@
 """HDF5 files as sources: good ones, odd ones and hostile ones."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,12 @@ def write(tmp_path: Path) -> Write:
         return path
 
     return make
+
+
+def test_it_can_be_read_in_another_process(write: Write) -> None:
+    source = read_h5(write())
+    there = pickle.loads(pickle.dumps(source.fetch))
+    assert there("image/000000003") == source.fetch("image/000000003")
 
 
 def test_images_and_labels(write: Write) -> None:
@@ -89,14 +96,29 @@ def test_label_names_given_or_in_the_file(write: Write) -> None:
     assert read_h5(path, label_names=("a", "b")).label_names == ("a", "b")
     with pytest.raises(SourceError, match="2 columns, but there are 3 labels"):
         read_h5(path, label_names=("a", "b", "c"))
-    for names in (["calm", "tense"], np.array([b"calm", b"tense"])):
+    fixed = h5py.string_dtype("utf-8", 5)
+    for names in (np.array([b"calm", b"tense"], fixed), np.array([b"calm", b"tense"])):
         with h5py.File(path, "r+") as file:
             file.attrs["label_names"] = names
         assert read_h5(path).label_names == ("calm", "tense")
     with h5py.File(path, "r+") as file:
-        file.attrs["label_names"] = ["calm", "calm"]
+        file.attrs["label_names"] = np.array([b"calm", b"calm"])
     with pytest.raises(SourceError, match="empty or the same"):
         read_h5(path)
+
+
+@pytest.mark.timeout(10)
+def test_texts_of_variable_length_are_not_read(write: Write) -> None:
+    """Where their heap is damaged the library never comes back, and can't be interrupted."""
+    path = write(emo=np.eye(2)[np.arange(12) % 2])
+    with h5py.File(path, "r+") as file:
+        file.attrs["label_names"] = ["calm", "tense"]
+    data = path.read_bytes()
+    at = data.index(b"GCOL") + 16
+    path.write_bytes(data[:at] + bytes(16) + data[at + 16 :])
+    with pytest.raises(SourceError, match=r"label_names holds texts of variable .* --labels a,b,c"):
+        read_h5(path)
+    assert read_h5(path, label_names=("calm", "tense")).label_names == ("calm", "tense")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,10 @@ import pytest
 from featurestore import ExtractSettings, FeatureStore, extract, read_source, verify
 from featurestore._labels import MIKELS
 from featurestore._records import Record, Source
-from featurestore.errors import NotFound, SourceError
+from featurestore.errors import NotFound, Outside, SourceError
 from featurestore.export import export_store
 from featurestore.sources import SourceOptions, read_img2dataset
+from featurestore.sources._img2dataset import _FetchById
 
 Write = Callable[..., Path]
 Row = dict[str, Any]
@@ -102,6 +104,18 @@ def test_images_and_labels_of_all_shards(
     }
     assert [source.fetch(r.id) for r in source.records] == [jpeg(k) for k in (0, 1, 2, 10000)]
     assert source.records[3].origin == "https://example.org/1/0.jpg"
+
+
+@pytest.mark.parametrize("form", ["files", "tars"])
+def test_what_is_sent_elsewhere_knows_no_other_images(write: Write, form: str) -> None:
+    folder = write(rows_of(0, ("awe", "fear", "anger")), form=form)
+    source = read_img2dataset(folder, label_column="mood")
+    assert isinstance(source.fetch, _FetchById)
+    first, second = (record.id for record in source.records[:2])
+    there = pickle.loads(pickle.dumps(source.fetch.only([first])))
+    assert there(first) == source.fetch(first)
+    with pytest.raises(KeyError):
+        there(second)
 
 
 def test_addresses_without_an_image_become_failures(
@@ -262,6 +276,18 @@ def test_a_damaged_tar_is_one_line(write: Write) -> None:
     tar.write_bytes(tar.read_bytes()[:3000])
     with pytest.raises(SourceError, match=r"00000\.tar: "):
         read_source(str(root), SourceOptions(label_column="mood"))
+
+
+def test_links_that_lead_out_of_a_shard_are_refused(write: Write, tmp_path: Path) -> None:
+    root = write(rows_of(0, ("calm", "tense")))
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    image, other = sorted((root / "00000").glob("*.jpg"))
+    image.unlink()
+    image.symlink_to(tmp_path / "secret.jpg")
+    source = read_img2dataset(root, label_column="mood")
+    with pytest.raises(Outside):
+        source.fetch(f"00000/{image.name}")
+    assert source.fetch(f"00000/{other.name}") == other.read_bytes()
 
 
 def test_shards_without_images_are_refused(write: Write) -> None:

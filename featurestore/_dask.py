@@ -1,0 +1,176 @@
+"""Extraction on a Dask cluster: the same parts of work, given out to its workers.
+
+A worker that dies costs the parts it was at: Dask gives them to another, and nothing else is done
+again. Workers read the source and write the store themselves, so both must lie where all of them
+see them; only the kinds of failures come back.
+"""
+
+import importlib
+import logging
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from featurestore._segments import SEGMENT_RESULTS, Segments
+from featurestore._tasks import Embedding, Probe, Shard, Todo, embed_part, write_shard
+from featurestore._workers import Start, Step
+from featurestore.errors import FeatureStoreError, WorkersError
+from featurestore.fetch import Originals, is_remote
+
+# A part on a disk is one segment. Downloads wait for the slowest of a part, so theirs are larger.
+PART_RECORDS, DOWNLOAD_PART_RECORDS = SEGMENT_RESULTS, 1024
+_AHEAD = 3  # parts a thread has before it: enough that none waits, few enough for any scheduler
+_DEATHS = 5  # of workers at the same part: then the part is what kills them
+CONNECT_SECONDS = 20
+
+
+@contextmanager
+def connect(scheduler: str) -> Iterator["DaskWorkers"]:
+    """Yield the workers of a scheduler, or of one that is started here and ends with the block.
+
+    Raises
+    ------
+    WorkersError
+    """
+    try:
+        import dask
+
+        distributed: Any = importlib.import_module("distributed")  # its functions have no types
+    except ImportError:
+        raise WorkersError(
+            f"--scheduler {scheduler}: needs more packages: pip install 'emotion-bench[dask]'"
+        ) from None
+    settings = {
+        "distributed.scheduler.allowed-failures": _DEATHS,
+        "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+        "distributed.admin.tick.limit": "1h",  # a busy core is no reason to warn
+    }
+    own = re.fullmatch(r"local:([1-9]\d{0,3})", scheduler)
+    if not own and not re.fullmatch(r"(tcp|tls)://\S+:\d+", scheduler):
+        raise WorkersError(
+            f"--scheduler {scheduler}: give local:N for N processes here, or a scheduler's address "
+            "such as tcp://host:8786"
+        )
+    for name in ("distributed", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is told by us
+    with dask.config.set(settings):
+        if own:
+            # Whoever reaches a scheduler may run code: on loopback, and with keys made for it, that
+            # is nobody but us.
+            with (
+                distributed.LocalCluster(
+                    n_workers=int(own[1]),
+                    threads_per_worker=1,
+                    memory_limit=0,
+                    host="127.0.0.1",
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                    security=True,
+                ) as cluster,
+                distributed.Client(cluster) as client,
+            ):
+                yield DaskWorkers(client, scheduler)
+            return
+        try:
+            client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
+        except Exception as error:  # each transport's own kinds
+            raise WorkersError(
+                f"--scheduler {scheduler}: can't be reached ({type(error).__name__}); start it "
+                "with `dask scheduler`, and workers with `dask worker`"
+            ) from None
+        with client:
+            yield DaskWorkers(client, scheduler)
+
+
+class DaskWorkers:
+    """The workers of a Dask cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    scheduler : str
+        As the user calls it.
+    """
+
+    def __init__(self, client: Any, scheduler: str) -> None:
+        self._client, self._scheduler = client, scheduler
+
+    def describe(self) -> str:
+        """Return where the workers are, as the end of a sentence."""
+        return f", on {self._threads()} threads of {self._scheduler}"
+
+    def embed(
+        self,
+        how: Embedding,
+        todo: Todo,
+        segments: Segments,
+        originals: Originals | None,
+        start: Start,
+        step: Step,
+    ) -> None:
+        """Fetch, decode and embed records, each worker a part at a time."""
+        assert originals is None  # they are refused where the scheduler is asked for
+        if how.job.about["engine"] == "litert":
+            how.job.make_engine()  # converts the backbone once, and tells what is wrong with it
+        probe = Probe.choose(how, todo)
+        start()
+        size = PART_RECORDS
+        if any(is_remote(name) for _, name in todo):
+            size = DOWNLOAD_PART_RECORDS
+        parts = deque(todo[i : i + size] for i in range(0, len(todo), size))
+        jobs = ((_for_part(how, part, probe), part, probe) for part in parts)
+        for kinds in self._run(embed_part, jobs):
+            for kind in kinds:
+                step(kind)
+
+    def write(self, shards: Sequence[Shard]) -> list[str]:
+        """Write shards, each worker one at a time; return the digest of each."""
+        digests: dict[tuple[str, int], str] = {}
+        jobs = ((shard,) for shard in shards)
+        for name, start, digest in self._run(_write_named, jobs):
+            digests[name, start] = digest
+        return [digests[shard.name, shard.start] for shard in shards]
+
+    def _run(self, function: Any, jobs: Iterator[tuple[Any, ...]]) -> Iterator[Any]:
+        """Yield what a function gives for each of some arguments, as it is ready."""
+        distributed: Any = importlib.import_module("distributed")
+
+        def submit(arguments: tuple[Any, ...]) -> Any:
+            return self._client.submit(function, *arguments, pure=False)
+
+        first = [submit(job) for _, job in zip(range(_AHEAD * self._threads()), jobs, strict=False)]
+        running = distributed.as_completed(first)
+        for future in running:
+            try:
+                result = future.result()
+            except FeatureStoreError:
+                raise
+            except distributed.KilledWorker:
+                raise WorkersError(
+                    f"--scheduler {self._scheduler}: {_DEATHS} workers died at the same work; look "
+                    "at their logs, or go on without --scheduler"
+                ) from None
+            future.release()
+            for job in jobs:
+                running.add(submit(job))
+                break
+            yield result
+
+    def _threads(self) -> int:
+        return max(1, int(sum(self._client.nthreads().values())))
+
+
+def _for_part(how: Embedding, part: Todo, probe: Probe | None) -> Embedding:
+    """Return how a part is embedded, without what concerns other records alone."""
+    only = getattr(how.fetch, "only", None)
+    if only is None:
+        return how
+    names = {name for _, name in part if not is_remote(name)}
+    return replace(how, fetch=only(names | ({probe.id} if probe else set())))
+
+
+def _write_named(shard: Shard) -> tuple[str, int, str]:
+    return shard.name, shard.start, write_shard(shard)

@@ -1,0 +1,182 @@
+"""A lock in an object store: one object, which its holder renews while it lives.
+
+Whoever finds it older than ``LEASE_SECONDS`` by the server's own clock may take it over, and so may
+a process on the same machine once the holder is gone. Every change is conditional on what was read
+before, so two can't take it at once, and a holder that slept too long learns that it lost it.
+"""
+
+import json
+import os
+import platform
+import threading
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from featurestore.errors import StoreBusyError, StoreUnreachableError
+
+if TYPE_CHECKING:
+    from featurestore._object_place import ObjectPlace
+
+LEASE_SECONDS = 60.0
+_RENEWALS = 4  # in that time: one may fail
+
+
+class Lease:
+    """A lock for one process at a time.
+
+    Parameters
+    ----------
+    place : ObjectPlace
+    key : str
+        Of the object that stands for the lock.
+    """
+
+    def __init__(self, place: "ObjectPlace", key: str) -> None:
+        self._place, self._key = place, key
+        self._path = place.path(key)
+        self._tag: Any = None
+        self._renewed = 0
+        self._lost = False
+        self._ended = threading.Event()
+        self._renewer: threading.Thread | None = None
+
+    def acquire(self) -> None:
+        """Take it.
+
+        Raises
+        ------
+        StoreBusyError
+            At once, if another process holds it.
+        """
+        from obstore.exceptions import AlreadyExistsError
+
+        self._about = {"holder": uuid.uuid4().hex, **_this_process()}
+        with self._place.requests():
+            try:
+                self._tag = self._place.store.put(self._path, self._body(), mode="create")
+            except AlreadyExistsError:
+                self._tag = self._take_over()
+        self._renewer = threading.Thread(target=self._renew_for_ever, daemon=True)
+        self._renewer.start()
+
+    def check(self) -> None:
+        """See to it that it is still held.
+
+        Raises
+        ------
+        StoreBusyError
+            If another process has taken it over.
+        """
+        if self._lost:
+            raise self._busy("another process took over and")
+
+    def clear(self) -> None:
+        """Do nothing: there are no folders, and ``release`` removes the object."""
+
+    def release(self) -> None:
+        """Give it back."""
+        self._ended.set()
+        if self._renewer is not None:
+            self._renewer.join()
+        self._renew()  # tells whether it is ours to remove
+        if not self._lost:
+            self._place.delete(self._key)
+
+    def _take_over(self) -> Any:
+        from obstore.exceptions import PreconditionError
+
+        store = self._place.store
+        try:
+            found = store.get(self._path)
+        except FileNotFoundError:  # given back between the two requests
+            raise self._busy("another process") from None
+        meta = found.meta
+        try:
+            holder = json.loads(bytes(found.bytes()))
+        except ValueError:
+            holder = {}
+        age = (self._server_time() - meta["last_modified"]).total_seconds()
+        if age < LEASE_SECONDS and not _is_gone(holder):
+            left = max(1, round(LEASE_SECONDS - age))
+            raise self._busy(f"a process on {holder.get('host', 'another machine')}", left)
+        try:
+            return store.put(self._path, self._body(), mode=_unchanged(meta))
+        except (PreconditionError, FileNotFoundError):
+            raise self._busy("another process") from None
+
+    def _server_time(self) -> datetime:
+        """Return what time it is for the object store: this machine's clock may be wrong."""
+        probe = f"{self._path}.{self._about['holder']}"
+        store = self._place.store
+        store.put(probe, b"")
+        now = store.head(probe)["last_modified"]
+        store.delete(probe)
+        assert isinstance(now, datetime)
+        return now
+
+    def _renew_for_ever(self) -> None:
+        while not self._ended.wait(LEASE_SECONDS / _RENEWALS):
+            self._renew()
+            if self._lost:
+                return
+
+    def _renew(self) -> None:
+        from obstore.exceptions import PreconditionError
+
+        self._renewed += 1
+        try:
+            with self._place.requests(reading=True):
+                try:
+                    self._tag = self._place.store.put(
+                        self._path, self._body(), mode=_unchanged(self._tag)
+                    )
+                except PreconditionError:
+                    self._lost = True
+        except FileNotFoundError:
+            self._lost = True
+        except StoreUnreachableError:
+            pass  # tried again soon; if too late, the condition tells
+
+    def _body(self) -> bytes:
+        return json.dumps(self._about | {"renewed": self._renewed}).encode()
+
+    def _busy(self, who: str, left: int | None = None) -> StoreBusyError:
+        store = str(self._place).removesuffix("/.staging")
+        wait = "wait for it or give another --store"
+        if left is not None:
+            wait = f"wait for it, or {left} s if it was killed, or give another --store"
+        return StoreBusyError(f"{store}: {who} is extracting into this store; {wait}")
+
+
+def _unchanged(meta: Any) -> Any:
+    """Return the condition that an object is still as it was."""
+    return {name: meta[name] for name in ("e_tag", "version") if meta[name] is not None}
+
+
+def _this_process() -> dict[str, Any]:
+    import psutil
+
+    process = psutil.Process()
+    return {"host": _host(), "pid": os.getpid(), "started": process.create_time()}
+
+
+def _is_gone(holder: dict[str, Any]) -> bool:
+    """Return whether the holder ran on this machine and does no longer."""
+    import psutil
+
+    if holder.get("host") != _host() or not isinstance(holder.get("pid"), int):
+        return False
+    try:
+        return bool(psutil.Process(holder["pid"]).create_time() != holder.get("started"))
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
+
+
+def _host() -> str:
+    import psutil
+
+    # Two containers may have the same name, but hardly the same start.
+    return f"{platform.node()} ({psutil.boot_time():.0f})"
