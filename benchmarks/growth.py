@@ -187,7 +187,7 @@ def fit_lightgbm(rows: int, folder: Path, clock: Clock) -> None:
 
 
 def fit_linear_probe(rows: int, folder: Path, clock: Clock) -> None:
-    """20 steps with one penalty, the same relative to the rows at each size."""
+    """A few steps with one penalty, the same relative to the rows at each size."""
     from classifiers import LinearProbe
 
     fit(LinearProbe(C=300 / rows, max_iter=ITERATIONS), rows, clock)

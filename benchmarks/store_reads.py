@@ -15,8 +15,8 @@ floats). "zarr" reads the store's own files. All is read from a warm page cache.
     one row     random rows, one at a time
 
 "first" is by a reader that has just been opened, "later" the same once more. A store and a peer
-read by turns, round by round; a ratio above 1 says that the store is faster, or smaller. What takes
-long is stopped after half a second, but for loading an array into memory.
+read by turns, round by round; a ratio above 1 says that the store is faster, or smaller. What a peer
+takes long for is stopped after half a second, but for loading an array into memory.
 """
 
 import argparse
@@ -52,7 +52,7 @@ from featurestore.export._content import encode_png, rows_at_a_time
 Array = npt.NDArray[Any]
 ARRAYS = ("images", "images_160", "embeddings")
 BATCH = 256
-ENOUGH = 0.5  # s, after which nothing more is read
+ENOUGH, ALL = 0.5, float("inf")  # s, after which nothing more is read
 SINGLE = 1000  # rows read one at a time
 DOCUMENT = _table.HERE.parent / "docs" / "store-layout.md"
 
@@ -224,8 +224,8 @@ PEERS: dict[str, Any] = {
 Actions = Iterable[Callable[[], Array]]
 
 
-def rate(actions: Actions, enough: float = ENOUGH) -> float:
-    """Return how many MB of rows a second are read."""
+def rate(actions: Actions, enough: float) -> float:
+    """Return how many MB of rows a second are read, within about as many seconds."""
     size, start = 0, time.perf_counter()
     for action in actions:
         size += action().nbytes
@@ -261,8 +261,8 @@ def at_random(reader: Any, data: Array, size: int) -> Actions:
 class Reads:
     """The ways in which a reader is measured; those that have "later" in their name come second."""
 
-    def __init__(self, opened: Callable[[], Any], data: Array) -> None:
-        self._open, self._data = opened, data
+    def __init__(self, opened: Callable[[], Any], data: Array, enough: float) -> None:
+        self._open, self._data, self._enough = opened, data, enough
         self._reader: Any = None
         self._batches: Any = None
 
@@ -276,12 +276,13 @@ class Reads:
             is_stream = isinstance(self._reader, TfRecord)
             self._batches = self._reader if is_stream else Batches(self._reader, BATCH, 0)
         if way == "sequential":
-            return rate(sequential(self._reader, self._data))
+            return rate(sequential(self._reader, self._data), self._enough)
         if way == "training":
             # What was loaded first counts for all batches.
-            enough = ENOUGH if isinstance(self._batches, TfRecord) else float("inf")
+            enough = self._enough if isinstance(self._batches, TfRecord) else ALL
             return rate(training(self._batches, int(when.startswith("later"))), enough)
-        return rate(at_random(self._reader, self._data, 1 if way == "one row" else BATCH))
+        size = 1 if way == "one row" else BATCH
+        return rate(at_random(self._reader, self._data, size), self._enough)
 
 
 WAYS = (
@@ -320,7 +321,9 @@ def measure(title: str, data: Array, folder: Path, rounds: int) -> list[_table.R
         check(open_it(), data)
     rows = [_size(title, peer, paths, data) for peer in PEERS if peer in paths]
     figures: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    reads = {name: Reads(open_it, data) for name, open_it in opened.items()}
+    # What has been stopped would not be what a store has kept for later.
+    enough = {name: ENOUGH if name in PEERS else ALL for name in opened}
+    reads = {name: Reads(open_it, data, enough[name]) for name, open_it in opened.items()}
     for _ in range(rounds):
         for first, later in zip(WAYS[::2], WAYS[1::2], strict=True):
             for peer in PEERS:

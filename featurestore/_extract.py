@@ -355,4 +355,7 @@ def _refuse_foreign_folder(path: Place) -> None:
 
 def _nothing_left(source: Source, kinds: list[str]) -> str:
     counts = ", ".join(f"{count} {kind}" for kind, count in Counter(kinds).most_common())
-    return f"{source.title}: none of its {len(kinds)} records gave an image to keep ({counts})"
+    hint = "; --allow-outside reads files outside of the CSV's folder" if "outside" in kinds else ""
+    return (
+        f"{source.title}: none of its {len(kinds)} records gave an image to keep ({counts}){hint}"
+    )

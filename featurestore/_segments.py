@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featurestore._layout import images_name
+from featurestore._npz import DamagedArraysError, read_arrays
 from featurestore._pipeline import Result
 from featurestore._place import Place
 
@@ -122,7 +123,9 @@ class Segments:
         found = Outcomes.unknown(count)
         files = [key for key in self.place.keys() if key.endswith(".npz")]  # noqa: SIM118  # no dict
         with ThreadPoolExecutor(_READERS) as pool:
-            for file, columns in zip(files, pool.map(self._read_columns, files), strict=True):
+            for file, columns in zip(
+                files, pool.map(lambda file: self._read_columns(file, count), files), strict=True
+            ):
                 if columns is None:
                     self.place.delete(file)  # its records are simply done again
                     continue
@@ -176,17 +179,38 @@ class Segments:
         self._pending = []
         self._pending_bytes = 0
 
-    def _read_columns(self, file: str) -> dict[str, npt.NDArray[Any]] | None:
+    def _read_columns(self, file: str, count: int) -> dict[str, npt.NDArray[Any]] | None:
         """Return all of a segment but pixels and embeddings; None if it is damaged."""
         with self.place.open(file) as opened:
             try:
-                with np.load(opened, allow_pickle=False) as segment:
-                    columns = {name: segment[name] for name in _COLUMNS}
-                    for name in set(segment.files) - set(_COLUMNS):
-                        segment[name]  # reading larger images tells whether they are sound
-            except Exception:  # zipfile and NumPy raise many kinds on damaged bytes
+                arrays = read_arrays(opened)  # all of them: that tells whether they are sound
+                return _sound_columns(arrays, count)
+            except (DamagedArraysError, SystemError):  # NumPy's, on characters that are none
                 return None
-        return {name: columns[name] for name in ("index", *_TEXTS, *_NUMBERS)}
+
+
+def _sound_columns(
+    arrays: dict[str, npt.NDArray[Any]], count: int
+) -> dict[str, npt.NDArray[Any]] | None:
+    """Return a segment's columns; None if they are not whole, or not of ``count`` records."""
+    if not arrays.keys() >= set(_COLUMNS):
+        return None
+    columns = {name: arrays[name] for name in ("index", *_TEXTS, *_NUMBERS)}
+    index, position = columns["index"], columns["position"]
+    if any(c.shape != index.shape or c.ndim != 1 for c in columns.values()):
+        return None
+    if any(columns[name].dtype.kind != "U" for name in _TEXTS) or any(
+        columns[name].dtype.kind not in "if" for name in _NUMBERS
+    ):
+        return None
+    if index.dtype.kind != "i" or position.dtype.kind != "i":
+        return None
+    for name in _TEXTS:
+        columns[name].tolist()
+    rows = {len(a) if a.ndim else 0 for n, a in arrays.items() if n not in columns}
+    if ((index < 0) | (index >= count)).any() or (len(position) and position.max() >= min(rows)):
+        return None
+    return columns
 
 
 def _columns(results: Sequence[Result]) -> dict[str, npt.NDArray[Any]]:

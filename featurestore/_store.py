@@ -12,6 +12,7 @@ import zarr
 
 from featurestore._commit import is_committing
 from featurestore._decode import THUMBNAIL
+from featurestore._files import checksum
 from featurestore._layout import FORMAT, FORMAT_VERSION, images_name
 from featurestore._objects import ROOT, STAGING, list_objects
 from featurestore._place import LocalPlace, Location, Place, is_url, place_of
@@ -54,7 +55,7 @@ def read_root(path: Place) -> dict[str, Any]:
         raise StoreNotFoundError(
             f"{path}: there is no store here; make one with `bench extract --store {path}`"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreDamagedError(f"{path}/zarr.json: can't be read ({error})") from None
     if not isinstance(attributes, dict) or attributes.get("format") != FORMAT:
         raise StoreNotFoundError(f"{path}: is a zarr group, but not one of `bench extract`'s")
@@ -100,6 +101,11 @@ class FeatureStore:
         self.path = path if is_url(path) else Path(path)
         self.place = place_of(path)
         self.attributes = read_root(self.place)
+        if self.attributes.get("checksum") != checksum(self.attributes):
+            raise StoreDamagedError(
+                f"{self.path}/zarr.json: checksum differs: labels, settings or checksums were "
+                "altered; delete the store and make it again"
+            )
         self.label_names: tuple[str, ...] = tuple(self.attributes["label_names"])
         missing = self.attributes["objects"].keys() - set(list_objects(self.place))
         if missing:  # zarr would read zeros

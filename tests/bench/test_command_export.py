@@ -144,7 +144,8 @@ def test_every_option_of_extract_is_shared_or_left_out_on_purpose() -> None:
     }
     assert names["import"] - names["extract"] == {"label_column"}
     assert names["extract"] - names["import"] == {
-        *("keep", "min_agree"),  # votes
+        *("keep", "min_agree", "allow_outside"),  # CSVs
+        "scheduler",  # both read what import reads; a cluster is for what is larger
         *("keep_originals", "threads", "per_host", "rate", "timeout", "tries", "max_bytes"),
         *("user_agent", "allow_private_hosts"),
     }

@@ -158,3 +158,29 @@ def test_a_flipped_byte_never_changes_a_result(
     np.testing.assert_array_equal(embeddings[:, 0], [0, 1, 3, 4, 5])
     larger = [result.image.larger[36] for result in results if result.image is not None]
     np.testing.assert_array_equal(segments.read_array("00000000.npz", "images_36"), larger)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"index": np.arange(5) + 2},
+        {"index": np.arange(5) - 1},
+        {"kind": np.array(b"bytes")},
+        {"size": np.array(["a"] * 5)},
+        {"tries": np.zeros(4, np.int32)},
+        {"position": np.arange(5) + 1},
+        {"detail": np.full(5, 2**31 - 1, np.uint32).view("<U1")},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_a_segment_of_something_else_is_dropped(
+    tmp_path: Path, results: list[Result], changed: dict[str, np.ndarray]
+) -> None:
+    written(tmp_path, [r for r in results if not r.kind])
+    path = tmp_path / "00000000.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["index"] = np.arange(5)
+    np.savez(path, **arrays | changed)
+    assert Segments(LocalPlace(tmp_path)).read_outcomes(6).kind == [None] * 6
+    assert not path.exists()
