@@ -24,7 +24,7 @@ ROOT = _table.HERE.parent
 KEPT, DOCUMENT = ROOT / "docs" / "benchmarks.json", ROOT / "docs" / "benchmarks.md"
 LIBRARIES = (
     *("numpy", "tensorflow", "keras", "ai-edge-litert", "scikit-learn", "lightgbm", "pillow"),
-    *("requests", "zarr", "h5py", "pyarrow"),
+    *("requests", "zarr", "h5py", "pyarrow", "distributed"),
 )
 GIVEN = ("images", "store", "img2dataset", "torch_python")
 LONGEST = 1800  # s, after which a part is ended
@@ -87,6 +87,12 @@ PARTS = (
         ),
         "the same on photographs, where a folder of them is given",
         "images",
+    ),
+    Part(
+        "Extraction by Dask's workers",
+        "scheduler.py",
+        ("--rounds", "3", "--count", "1600", "--images", "{images}"),
+        "1,600 images are a dozen parts of work, so that no worker waits long for the last one",
     ),
     Part(
         "Reading a store",

@@ -145,7 +145,7 @@ def test_every_option_of_extract_is_shared_or_left_out_on_purpose() -> None:
     assert names["import"] - names["extract"] == {"label_column"}
     assert names["extract"] - names["import"] == {
         *("keep", "min_agree", "allow_outside"),  # CSVs
-        "scheduler",  # both read what import reads; a cluster is for what is larger
+        "scheduler",  # on a cluster `bench extract` reads the same sources
         *("keep_originals", "threads", "per_host", "rate", "timeout", "tries", "max_bytes"),
         *("user_agent", "allow_private_hosts"),
     }
