@@ -2,9 +2,10 @@
 
 import functools
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -16,6 +17,17 @@ OUT_OF_TIME = 3  # the exit status when a time limit was reached
 
 class BenchError(Exception):
     """A command can't go on; ``str(error)`` says what, where and what to do, in one line."""
+
+
+class StoppedError(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM.
+
+    A kind of its own, because after a plain KeyboardInterrupt that passed through ``exec`` Python
+    ends by the signal, whatever status it was told to end with.
+    """
+
+
+_asked_to_stop = threading.Event()
 
 
 def failure_text(error: Exception) -> str:
@@ -34,22 +46,52 @@ def one_line_errors(command: F) -> F:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         from featurestore.errors import FeatureStoreError
 
-        signal.signal(signal.SIGTERM, _interrupt)
+        _listen()
         try:
             return command(*args, **kwargs)
-        except (FeatureStoreError, BenchError) as error:
-            raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
-            click.echo("\nStopped. Give the same command again to go on.", err=True)
-            raise SystemExit(130) from None
-        except BrokenPipeError:  # whoever read our output has seen enough; click ends quietly
+            _end_stopped()
+        except Exception as error:
+            if _asked_to_stop.is_set():
+                _end_stopped()
+            if isinstance(error, FeatureStoreError | BenchError):
+                raise click.ClickException(str(error)) from error
+            # Whoever reads our output may have seen enough; then click ends quietly.
+            if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+                where = f"{error.filename}: " if error.filename else ""  # disk full, read-only
+                raise click.ClickException(f"{where}{error.strerror or error}") from error
             raise
-        except OSError as error:  # disk full, read-only, no permission
-            where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror or error}") from error
 
     return wrapped  # type: ignore[return-value]
 
 
+def raise_if_stopped() -> None:
+    """Stop after all if that was asked for: to be called where any error is caught.
+
+    An interrupt that strikes within a library may come out of it as another error.
+
+    Raises
+    ------
+    StoppedError
+    """
+    if _asked_to_stop.is_set():
+        raise StoppedError
+
+
+def _listen() -> None:
+    """Take SIGINT and SIGTERM for being asked to stop."""
+    _asked_to_stop.clear()
+    signal.signal(signal.SIGTERM, _interrupt)
+    # What a shell starts in the background has SIGINT ignored, and keeps it so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    _asked_to_stop.set()
+    raise StoppedError
+
+
+def _end_stopped() -> NoReturn:
+    click.echo("\nStopped. Give the same command again to go on.", err=True)
+    raise SystemExit(130) from None

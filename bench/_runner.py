@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench._dataset import Dataset, Split
-from bench._errors import failure_text
+from bench._errors import failure_text, raise_if_stopped
 from bench._memory import peak_memory
 from bench._models import ModelEntry
 from bench._predictions import Predictions, probabilities_of
@@ -249,6 +249,7 @@ def _train(
         say(f"{name}: stopped, the time budget is used up")
         return result
     except Exception as error:  # whatever a model raises is its own failure
+        raise_if_stopped()
         return _failed(error, about, folder, place, name, say)
     scores = {}
     for split in PREDICTED:

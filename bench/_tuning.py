@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench._errors import failure_text
+from bench._errors import failure_text, raise_if_stopped
 from bench._models import ModelEntry
 from bench._predictions import probabilities_of
 from bench._progress import TimeIsUpError, fit_progress
@@ -218,6 +218,7 @@ def _run(plan: Plan, data: TuningData, running: Running, folder: Path, deadline:
         running.prune(round(time.perf_counter() - begun, 3))
         text = f"pruned at {running.tenth}/{TENTHS} of its epochs"
     except Exception as error:  # whatever a model raises is its own failure
+        raise_if_stopped()
         text = failure_text(error)
         running.fail(text)
         text = f"failed, {text}"

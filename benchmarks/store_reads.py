@@ -15,8 +15,8 @@ floats). "zarr" reads the store's own files. All is read from a warm page cache.
     one row     random rows, one at a time
 
 "first" is by a reader that has just been opened, "later" the same once more. A store and a peer
-read by turns, round by round; a ratio above 1 says that the store is faster, or smaller. What a peer
-takes long for is stopped after half a second, but for loading an array into memory.
+read by turns, round by round; a ratio above 1 says that the store is faster, or smaller. A peer
+that is slow is stopped after half a second, but for loading an array into memory.
 """
 
 import argparse

@@ -1,0 +1,88 @@
+"""How commands end when they are stopped, wherever that strikes."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from bench._errors import StoppedError, one_line_errors, raise_if_stopped
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Give pytest its own handlers back."""
+    before = {sent: signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for sent, handler in before.items():
+        signal.signal(sent, handler)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("becomes", [None, RuntimeError, OSError, click.UsageError])
+def test_a_stop_that_a_library_makes_another_error_of_is_a_stop(
+    sent: signal.Signals, becomes: type[Exception] | None
+) -> None:
+    @click.command()
+    @one_line_errors
+    def command() -> None:
+        try:
+            signal.raise_signal(sent)
+        except KeyboardInterrupt:
+            if becomes is None:
+                raise
+            raise becomes("within a library") from None
+
+    result = CliRunner().invoke(command)
+    assert result.exit_code == 130
+    assert result.stderr == "\nStopped. Give the same command again to go on.\n"
+
+
+def test_a_stop_does_not_outlast_its_command() -> None:
+    @click.command()
+    @click.option("--stop", is_flag=True)
+    @one_line_errors
+    def command(stop: bool) -> None:
+        if stop:
+            signal.raise_signal(signal.SIGINT)
+        raise OSError("no room")
+
+    assert CliRunner().invoke(command, ["--stop"]).exit_code == 130
+    with pytest.raises(StoppedError):
+        raise_if_stopped()
+    result = CliRunner().invoke(command)
+    assert (result.exit_code, result.stderr) == (1, "Error: no room\n")
+    raise_if_stopped()
+
+
+WITHIN_EXEC = """
+import signal, click
+from bench._errors import one_line_errors
+
+@click.command()
+@one_line_errors
+def command():
+    exec("signal.raise_signal(signal.SIGINT)")
+    print("goes on")
+
+command()
+"""
+
+
+def test_a_stop_within_code_made_at_run_time_ends_with_its_status(tmp_path: Path) -> None:
+    (tmp_path / "stopped.py").write_text(WITHIN_EXEC)
+    command = [sys.executable, "-m", "stopped"]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (130, "")
+    assert run.stderr.endswith("Stopped. Give the same command again to go on.\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is started with signals ignored there")
+def test_what_was_started_with_the_signal_ignored_goes_on() -> None:
+    code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{WITHIN_EXEC}"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "goes on\n")
