@@ -1,5 +1,6 @@
 """Faults of processes: killed, stopped, started twice, with a clock that jumps."""
 
+import math
 import os
 import re
 import signal
@@ -28,9 +29,10 @@ def kills(world: World, count: int) -> Row:
     passes = 0
     while row.times < count:
         store, results = world.new("store"), world.new("results")
-        for part, seconds in zip(world.parts(store, results), whole, strict=True):
-            kills_left = count - row.times
-            row.times += _until_done(world, row, part, seconds, kills_left)
+        for i, part in enumerate(world.parts(store, results)):
+            done, alone = _until_done(world, row, part, whole[i], count - row.times)
+            row.times += done
+            whole[i] = min(whole[i], alone)  # a machine may become less busy
         passes += 1
         row.check(not (why := world.store_differs(store)), f"store: {why}")
         row.check(not (why := world.results_differ(results)), f"results: {why}")
@@ -42,19 +44,22 @@ def kills(world: World, count: int) -> Row:
     return row
 
 
-def _until_done(world: World, row: Row, part: Sequence[str], seconds: float, most: int) -> int:
+def _until_done(
+    world: World, row: Row, part: Sequence[str], seconds: float, most: int
+) -> tuple[int, float]:
+    """Return how often it was killed, and the seconds that it took where it never was."""
     done = 0
     while done < most:
         ended = world.run(part, world.random.uniform(0.2, 1.1 * seconds))
         if ended.status == 0:
-            return done
+            return done, math.inf if done else ended.seconds
         if ended.status != -signal.SIGKILL:
             row.check(False, f"{part[0]} ended with {ended.status}: {ended.line}")
-            return done
+            return done, math.inf
         done += 1
     ended = world.run(part)
     row.check(ended.status == 0, f"{part[0]} ended with {ended.status}: {ended.line}")
-    return done
+    return done, math.inf
 
 
 def stops(world: World) -> list[Row]:

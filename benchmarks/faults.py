@@ -11,6 +11,7 @@ anything was lost.
 
 import argparse
 import importlib.metadata
+import os
 import platform
 import signal
 import sys
@@ -80,7 +81,8 @@ def show(rows: list[Row], seed: int) -> str:
     ]
     table = tabulate(cells, ["what was tried", "times", "lost", "how it ended"], tablefmt="github")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONS)
-    machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    machine = f"{system}, Python {platform.python_version()}"
     return f"{machine}; {versions}. Random moments and bytes from seed {seed}.\n\n{table}\n"
 
 
