@@ -45,6 +45,8 @@ class Part:
         Why with these.
     needs : str
         What must have been given, or "".
+    peer : str
+        The one peer that is shown, where a document of its own has all of them; or "".
     """
 
     title: str
@@ -52,6 +54,7 @@ class Part:
     arguments: tuple[str, ...]
     why: str
     needs: str = ""
+    peer: str = ""
 
     @property
     def name(self) -> str:
@@ -98,7 +101,9 @@ PARTS = (
         "Reading a store",
         "store_reads.py",
         ("--rows", "20000", "--images-from", "{images}"),
-        "20,000 rows of embeddings are 82 MB, more than the processor's caches hold",
+        "20,000 rows of embeddings are 82 MB, more than the processor's caches hold; all peers are in "
+        "[store-layout.md](store-layout.md)",
+        peer="npy memmap",
     ),
     Part(
         "Classifiers",
@@ -181,6 +186,7 @@ def run(part: Part, arguments: argparse.Namespace) -> dict[str, Any]:
             timeout=LONGEST,
         )
         rows = json.loads(found.read_bytes())
+        rows = [row for row in rows if part.peer in ("", row["peer"])]
     except subprocess.CalledProcessError as error:
         rows = [_table.missing(part.title, "", _table.failure(error))]
     except subprocess.TimeoutExpired:
