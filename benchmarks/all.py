@@ -101,8 +101,8 @@ PARTS = (
         "Reading a store",
         "store_reads.py",
         ("--rows", "20000", "--images-from", "{images}"),
-        "20,000 rows of embeddings are 82 MB, more than the processor's caches hold; all peers are in "
-        "[store-layout.md](store-layout.md)",
+        "20,000 rows of embeddings are 82 MB, more than the processor's caches hold; all peers "
+        "are in [store-layout.md](store-layout.md)",
         peer="npy memmap",
     ),
     Part(
