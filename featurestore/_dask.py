@@ -8,20 +8,28 @@ see them; only the kinds of failures come back.
 import importlib
 import logging
 import re
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from featurestore._segments import SEGMENT_RESULTS, Segments
-from featurestore._tasks import Embedding, Probe, Shard, Todo, embed_part, write_shard
+from featurestore._tasks import (
+    Embedding,
+    Probe,
+    Shard,
+    Todo,
+    embed_part,
+    warm_up,
+    write_shard,
+)
 from featurestore._workers import Start, Step
 from featurestore.errors import FeatureStoreError, WorkersError
 from featurestore.fetch import Originals, is_remote
 
 # A part on a disk is one segment. Downloads wait for the slowest of a part, so theirs are larger.
-PART_RECORDS, DOWNLOAD_PART_RECORDS = SEGMENT_RESULTS, 1024
+PART_RECORDS, DOWNLOAD_PART_RECORDS, LAST_PART_RECORDS = SEGMENT_RESULTS, 1024, 16
+_ROUNDS = 4  # parts that each thread still gets when they begin to be smaller
 _AHEAD = 3  # parts a thread has before it: enough that none waits, few enough for any scheduler
 _DEATHS = 5  # of workers at the same part: then the part is what kills them
 CONNECT_SECONDS = 20
@@ -47,6 +55,7 @@ def connect(scheduler: str) -> Iterator["DaskWorkers"]:
         "distributed.scheduler.allowed-failures": _DEATHS,
         "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
         "distributed.admin.tick.limit": "1h",  # a busy core is no reason to warn
+        "distributed.worker.profile.enabled": False,  # of use in a dashboard alone
     }
     own = re.fullmatch(r"local:([1-9]\d{0,3})", scheduler)
     if not own and not re.fullmatch(r"(tcp|tls)://\S+:\d+", scheduler):
@@ -116,11 +125,12 @@ class DaskWorkers:
         if how.job.about["engine"] == "litert":
             how.job.make_engine()  # converts the backbone once, and tells what is wrong with it
         probe = Probe.choose(how, todo)
+        self._client.run(warm_up, how.job)  # those that come later do so with their first part
         start()
         size = PART_RECORDS
         if any(is_remote(name) for _, name in todo):
             size = DOWNLOAD_PART_RECORDS
-        parts = deque(todo[i : i + size] for i in range(0, len(todo), size))
+        parts = _divide(todo, size, self._threads())
         jobs = ((_for_part(how, part, probe), part, probe) for part in parts)
         for kinds in self._run(embed_part, jobs):
             for kind in kinds:
@@ -161,6 +171,16 @@ class DaskWorkers:
 
     def _threads(self) -> int:
         return max(1, int(sum(self._client.nthreads().values())))
+
+
+def _divide(todo: Todo, most: int, threads: int) -> Iterator[Todo]:
+    """Yield parts of the work, smaller ones towards the end, so that all threads end together."""
+    start = 0
+    while start < len(todo):
+        left = len(todo) - start
+        size = min(most, max(left // (_ROUNDS * threads), LAST_PART_RECORDS))
+        yield todo[start : start + size]
+        start += size
 
 
 def _for_part(how: Embedding, part: Todo, probe: Probe | None) -> Embedding:

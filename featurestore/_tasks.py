@@ -110,6 +110,11 @@ def embed_part(how: Embedding, todo: Todo, probe: Probe | None) -> list[str]:
     return kinds
 
 
+def warm_up(job: BackboneJob) -> None:
+    """Make this process ready to embed."""
+    _engine(job)
+
+
 _engines: dict[str, Engine] = {}
 _seen: set[tuple[str, Probe | None]] = set()
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from featurestore import ExtractSettings, FeatureStore, Progress, Source, extract, read_source
-from featurestore._dask import _for_part
+from featurestore._dask import _divide, _for_part
 from featurestore._job import BackboneJob
 from featurestore._place import LocalPlace, place_of
 from featurestore._tasks import Embedding, Probe, _see_the_same
@@ -89,6 +89,17 @@ def test_a_worker_that_sees_another_disk_refuses_to_work(
     assert probe == Probe(image, hashlib.sha256(small_sample.fetch(image)).hexdigest())
     with pytest.raises(WorkersError, match="a worker doesn't find this image"):
         _see_the_same(how, replace(probe, sha256="0" * 64))
+
+
+@pytest.mark.parametrize(("count", "threads"), [(0, 2), (5, 2), (1600, 2), (1601, 3), (9999, 64)])
+def test_parts_are_all_of_the_work_and_small_in_the_end(count: int, threads: int) -> None:
+    todo = [(i, str(i)) for i in range(count)]
+    parts = list(_divide(todo, 128, threads))
+    assert [record for part in parts for record in part] == todo
+    sizes = [len(part) for part in parts]
+    assert sizes == sorted(sizes, reverse=True)
+    assert all(size <= 128 for size in sizes)
+    assert count == 0 or sizes[-1] <= 16
 
 
 def test_addresses_alone_need_no_probe(how: Embedding) -> None:
