@@ -10,7 +10,6 @@ from bench._errors import BenchError
 from bench._models import Input
 from bench._records import Majority, StoreAbout
 from featurestore import SPLITS, FeatureStore
-from featurestore._layout import images_name
 from featurestore._rows import Rows
 
 # Mikels' eight by how they feel, as the emotion literature has them.
@@ -150,7 +149,7 @@ class Dataset:
             else:
                 sizes = self.store.image_sizes
                 size = sizes[0] if learns_from == "thumbnails" else sizes[-1]
-                X = Rows(self.store.reader(images_name(size)), rows)
+                X = Rows(self.store.image_reader(size), rows)
             found[split] = Split(X, self._labels[rows], self._strength[rows], rows)
         return found
 

@@ -12,7 +12,6 @@ from PIL import Image
 from bench._comparison import Contender
 from bench._predictions import Predictions
 from featurestore import FeatureStore
-from featurestore._layout import images_name
 from featurestore._rows import Rows
 
 EACH = 4  # right ones of a model, and wrong ones
@@ -113,7 +112,7 @@ def _example(
 def _read(store: FeatureStore, rows: Iterable[int]) -> dict[int, str]:
     """Return rows of the store's largest images as data URIs."""
     ordered = sorted(rows)
-    array = store.reader(images_name(store.image_sizes[-1]))
+    array = store.image_reader(store.image_sizes[-1])
     pixels = Rows(array, np.array(ordered, np.int64))[:]
     return {row: data_uri(image) for row, image in zip(ordered, pixels, strict=True)}
 

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from bench._dataset import Dataset
 from bench._errors import BenchError
 from bench._models import Input
-from featurestore._layout import images_name
 from featurestore._rows import Rows
 
 
@@ -75,7 +74,7 @@ class TuningData:
         else:
             sizes = store.image_sizes
             size = sizes[0] if learns_from == "thumbnails" else sizes[-1]
-            array = store.reader(images_name(size))
+            array = store.image_reader(size)
 
         def part(rows: npt.NDArray[np.int64]) -> Part:
             X: Any = Rows(array, rows)

@@ -20,7 +20,7 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,48 @@ def compare(
         "spread": [min(ratios), max(ratios)],
         "unit": unit,
     }
+
+
+Figures = list[float] | str  # one for each round, or why there are none
+
+
+def by_turns(
+    programs: Mapping[str, Callable[[], float]], ours: str, rounds: int, warm_ups: int = 0
+) -> dict[str, Figures]:
+    """Run programs by turns; return the figures that each gave, but of the first rounds.
+
+    A peer that fails is not run again. Ours ends the benchmark.
+    """
+    values: dict[str, list[float]] = {name: [] for name in programs}
+    reasons: dict[str, str] = {}
+    for number in range(warm_ups + rounds):
+        for name in [name for name in programs if name not in reasons]:
+            try:
+                value = programs[name]()
+            except subprocess.CalledProcessError as error:
+                reasons[name] = failure(error)
+                continue
+            if number >= warm_ups:
+                values[name].append(value)
+        if ours in reasons:
+            sys.exit(reasons[ours])
+    return {name: reasons.get(name, values[name]) for name in programs}
+
+
+def against(
+    what: str, found: Mapping[str, Figures], ours: str, peers: Mapping[str, str], unit: str
+) -> list[Row]:
+    """Return the rows of ours and each of some peers, whom ``peers`` gives the names to tell."""
+    mine = found[ours]
+    assert not isinstance(mine, str)  # the benchmark would have ended
+    rows = []
+    for name, told in peers.items():
+        theirs = found.get(name, "not installed")
+        if isinstance(theirs, str):
+            rows.append(missing(what, told, theirs))
+        else:
+            rows.append(compare(what, told, mine, theirs, unit))
+    return rows
 
 
 def alone(what: str, values: Sequence[float], unit: str) -> Row:

@@ -13,6 +13,7 @@ import argparse
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ import numpy as np
 
 CASES = {"imagenet": (200, 10), "cifar": (128, 3)}  # stem: batch, steps timed
 ROLES = ("ours", "plain", "keras", "torch", "torch-nhwc")
+PEERS = {
+    "torch": "PyTorch, fused Adam",
+    "keras": "Keras fit",
+    "plain": "itself without augmentation",
+}
 
 
 def main() -> None:
@@ -47,34 +53,28 @@ def compare(stem: str, arguments: argparse.Namespace) -> list[_table.Row]:
         for role in ROLES
         if arguments.torch_python or not role.startswith("torch")
     }
-    speeds: dict[str, list[float]] = {role: [] for role in pythons}
-    reasons: dict[str, str] = {}
-    for _ in range(arguments.rounds):
-        for role in [role for role in pythons if role not in reasons]:
-            command = [pythons[role], __file__, "--as", role, "--stem", stem]
-            try:
-                output = subprocess.run(command, capture_output=True, text=True, check=True)
-            except subprocess.CalledProcessError as error:
-                reasons[role] = _table.failure(error)
-                continue
-            speeds[role].append(float(output.stdout.split()[-1]))
-        if "ours" in reasons:
-            sys.exit(reasons["ours"])
+    programs = {role: partial(in_process, python, role, stem) for role, python in pythons.items()}
+    speeds = _table.by_turns(programs, "ours", arguments.rounds)
     kernel = {"imagenet": "7x7", "cifar": "3x3"}[stem]
     title = f"training ResNet-18, {kernel} stem, batch {CASES[stem][0]}"
-    rows = []
-    if len(speeds.get("torch", [])) == len(speeds.get("torch-nhwc", [])) == arguments.rounds:
-        best = [max(pair) for pair in zip(speeds["torch"], speeds["torch-nhwc"], strict=True)]
-        rows.append(_table.compare(title, "PyTorch, fused Adam", speeds["ours"], best, "images/s"))
-    else:
-        why = reasons.get("torch", reasons.get("torch-nhwc", "not installed"))
-        rows.append(_table.missing(title, "PyTorch, fused Adam", why))
-    for role, told in (("keras", "Keras fit"), ("plain", "itself without augmentation")):
-        if role in reasons:
-            rows.append(_table.missing(title, told, reasons[role]))
-        else:
-            rows.append(_table.compare(title, told, speeds["ours"], speeds[role], "images/s"))
-    return rows
+    if "torch" in speeds:
+        speeds["torch"] = best(speeds["torch"], speeds["torch-nhwc"])
+    return _table.against(title, speeds, "ours", PEERS, "images/s")
+
+
+def in_process(python: Path, role: str, stem: str) -> float:
+    command = [python, __file__, "--as", role, "--stem", stem]
+    output = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(output.stdout.split()[-1])
+
+
+def best(one: _table.Figures, other: _table.Figures) -> _table.Figures:
+    """Return the better figure of each round; or why one of the two has none."""
+    if isinstance(one, str):
+        return one
+    if isinstance(other, str):
+        return other
+    return [max(pair) for pair in zip(one, other, strict=True)]
 
 
 def timed(step: Any, finish: Any, stem: str) -> float:

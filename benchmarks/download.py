@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -64,29 +65,15 @@ def compare(scratch: Path, address: str, arguments: argparse.Namespace) -> None:
     good = [f"{address}/{n}.jpg" for n in range(COUNT)]
     urls = scratch / "urls.txt"
     urls.write_text("\n".join(good))
-    peers = ["ours", "bare pool"] + (["img2dataset"] if arguments.img2dataset else [])
-    speeds: dict[str, list[float]] = {peer: [] for peer in peers}
-    reasons: dict[str, str] = {}
-    for _ in range(arguments.rounds):
-        for peer in [peer for peer in peers if peer not in reasons]:
-            try:
-                if peer == "img2dataset":
-                    seconds = run_img2dataset(arguments.img2dataset, urls, scratch / "out")
-                else:
-                    seconds = run_self("ours" if peer == "ours" else "pool", urls, THREADS, COUNT)
-            except subprocess.CalledProcessError as error:
-                reasons[peer] = _table.failure(error)
-                continue
-            speeds[peer].append(COUNT / seconds)
-        if "ours" in reasons:
-            sys.exit(reasons["ours"])
+    programs: dict[str, Callable[[], float]] = {
+        "ours": lambda: COUNT / run_self("ours", urls, THREADS, COUNT),
+        "bare pool": lambda: COUNT / run_self("pool", urls, THREADS, COUNT),
+    }
+    if program := arguments.img2dataset:
+        programs["img2dataset"] = lambda: COUNT / run_img2dataset(program, urls, scratch / "out")
+    speeds = _table.by_turns(programs, "ours", arguments.rounds)
     title = f"fetching and decoding {COUNT:,} JPEGs from loopback"
-    rows = [
-        _table.compare(title, told, speeds["ours"], speeds[peer], "images/s")
-        if peer in speeds.keys() - reasons.keys()
-        else _table.missing(title, told, reasons.get(peer, "not installed"))
-        for peer, told in PEERS.items()
-    ]
+    rows = _table.against(title, speeds, "ours", PEERS, "images/s")
     mixed = scratch / "mixed.txt"
     dead = [f"{address}/never/{n}" for n in range(DEAD)]
     mixed.write_text("\n".join(np.random.default_rng(0).permutation([*good, *dead])))

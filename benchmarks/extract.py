@@ -77,25 +77,15 @@ def measure_speed(scratch: Path, arguments: argparse.Namespace) -> None:
     runs = {name: timed(program) for name, program in programs.items()}
     if arguments.torch_python:
         runs["pytorch"] = lambda: torch_seconds(arguments.torch_python, scratch / "files")
-    speeds: dict[str, list[float]] = {name: [] for name in runs}
-    reasons: dict[str, str] = {}
-    for round_number in range(rounds + 1):
-        for name in [name for name in runs if name not in reasons]:
-            try:
-                seconds = runs[name]()
-            except subprocess.CalledProcessError as error:
-                reasons[name] = _table.failure(error)
-                continue
-            if round_number:  # the first is a warm-up
-                speeds[name].append(len(files) / seconds)
+    programs = {name: speed(run, len(files)) for name, run in runs.items()}
+    speeds = _table.by_turns(programs, "extract", rounds, warm_ups=1)
     title = f"embedding {len(files):,} JPEGs {what}"
-    rows = [
-        _table.compare(title, told, speeds["extract"], speeds[name], "images/s")
-        if name in runs.keys() - reasons.keys()
-        else _table.missing(title, told, reasons.get(name, "not installed"))
-        for name, told in PEERS.items()
-    ]
+    rows = _table.against(title, speeds, "extract", PEERS, "images/s")
     _table.report(rows, arguments.json)
+
+
+def speed(run: Callable[[], float], count: int) -> Callable[[], float]:
+    return lambda: count / run()
 
 
 def timed(program: Callable[[], object]) -> Callable[[], float]:

@@ -24,8 +24,8 @@ from featurestore._tasks import (
     write_shard,
 )
 from featurestore._workers import Start, Step
-from featurestore.errors import FeatureStoreError, WorkersError
-from featurestore.fetch import Originals, is_remote
+from featurestore.errors import WorkersError
+from featurestore.fetch import is_remote
 
 # A part on a disk is one segment. Downloads wait for the slowest of a part, so theirs are larger.
 PART_RECORDS, DOWNLOAD_PART_RECORDS, LAST_PART_RECORDS = SEGMENT_RESULTS, 1024, 16
@@ -116,12 +116,13 @@ class DaskWorkers:
         how: Embedding,
         todo: Todo,
         segments: Segments,
-        originals: Originals | None,
         start: Start,
         step: Step,
     ) -> None:
-        """Fetch, decode and embed records, each worker a part at a time."""
-        assert originals is None  # they are refused where the scheduler is asked for
+        """Fetch, decode and embed records, each worker a part at a time.
+
+        Nothing goes into ``segments``: whoever does a part has some of its own.
+        """
         if how.job.about["engine"] == "litert":
             how.job.make_engine()  # converts the backbone once, and tells what is wrong with it
         probe = Probe.choose(how, todo)
@@ -156,8 +157,6 @@ class DaskWorkers:
         for future in running:
             try:
                 result = future.result()
-            except FeatureStoreError:
-                raise
             except distributed.KilledWorker:
                 raise WorkersError(
                     f"--scheduler {self._scheduler}: {_DEATHS} workers died at the same work; look "

@@ -295,7 +295,7 @@ class _Run:
         if not todo:
             return segments, outcomes
         # What is kept on this machine's disk is for this machine alone.
-        workers = ThisProcess() if kept else self.workers
+        workers = ThisProcess(kept) if kept else self.workers
         name = f"{job.backbone.name} at {job.size} px on {job.about['engine']}"
         self.progress.stage(f"starting {name}{workers.describe()}")
 
@@ -306,7 +306,7 @@ class _Run:
             self.staging.check()
             self.progress.step(kind)
 
-        workers.embed(how, todo, segments, kept, start, step)
+        workers.embed(how, todo, segments, start, step)
         return segments, segments.read_outcomes(len(records))
 
 

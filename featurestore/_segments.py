@@ -179,7 +179,7 @@ class Segments:
         self._pending = []
         self._pending_bytes = 0
 
-    def _read_columns(self, file: str, count: int) -> dict[str, npt.NDArray[Any]] | None:
+    def _read_columns(self, file: str, count: int) -> dict[str, Any] | None:
         """Return all of a segment but pixels and embeddings; None if it is damaged."""
         with self.place.open(file) as opened:
             try:
@@ -189,10 +189,11 @@ class Segments:
                 return None
 
 
-def _sound_columns(
-    arrays: dict[str, npt.NDArray[Any]], count: int
-) -> dict[str, npt.NDArray[Any]] | None:
-    """Return a segment's columns; None if they are not whole, or not of ``count`` records."""
+def _sound_columns(arrays: dict[str, npt.NDArray[Any]], count: int) -> dict[str, Any] | None:
+    """Return a segment's columns; None if they are not whole, or not of ``count`` records.
+
+    Texts are lists of str, all else arrays (k,).
+    """
     if not arrays.keys() >= set(_COLUMNS):
         return None
     columns = {name: arrays[name] for name in ("index", *_TEXTS, *_NUMBERS)}
@@ -205,12 +206,10 @@ def _sound_columns(
         return None
     if index.dtype.kind != "i" or position.dtype.kind != "i":
         return None
-    for name in _TEXTS:
-        columns[name].tolist()
     rows = {len(a) if a.ndim else 0 for n, a in arrays.items() if n not in columns}
     if ((index < 0) | (index >= count)).any() or (len(position) and position.max() >= min(rows)):
         return None
-    return columns
+    return columns | {name: columns[name].tolist() for name in _TEXTS}
 
 
 def _columns(results: Sequence[Result]) -> dict[str, npt.NDArray[Any]]:
@@ -246,11 +245,11 @@ def _texts(values: Iterable[str]) -> npt.NDArray[np.str_]:
     return np.array([v.encode("utf-8", "backslashreplace").decode() for v in values], np.str_)
 
 
-def _spread(columns: dict[str, npt.NDArray[Any]], number: int, into: Outcomes) -> None:
+def _spread(columns: dict[str, Any], number: int, into: Outcomes) -> None:
     index = columns["index"]
     for name in _TEXTS:
         target = getattr(into, name)
-        for i, value in zip(index.tolist(), columns[name].tolist(), strict=True):
+        for i, value in zip(index.tolist(), columns[name], strict=True):
             target[i] = value
     for name in _NUMBERS:
         getattr(into, name)[index] = columns[name]

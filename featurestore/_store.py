@@ -151,10 +151,24 @@ class FeatureStore:
         KeyError
             If the store has none of that size; names those that it has.
         """
+        return self.array(self._images_name(size))
+
+    def image_reader(self, size: int) -> RowReader:
+        """Return what reads images of one size, uint8 (n, size, size, 3), in any order.
+
+        Raises
+        ------
+        KeyError
+            As ``images_at`` does.
+        StoreDamagedError
+        """
+        return self.reader(self._images_name(size))
+
+    def _images_name(self, size: int) -> str:
         if size not in self.image_sizes:
             there = ", ".join(map(str, self.image_sizes))
             raise KeyError(f"{self.path}: has no images of {size} px; its sizes are {there}")
-        return self.array(images_name(size))
+        return images_name(size)
 
     def embeddings(self, backbone: str | None = None) -> "zarr.Array[Any]":
         """Return the embeddings, float32 (n, dims), of one backbone; the store's first unless told.
@@ -233,13 +247,12 @@ class FeatureStore:
 
     def unreadable(self, name: str, error: Exception) -> StoreError:
         """Return what to raise when an array can't be read: who is to blame, and what to do."""
-        if is_url(self.path):
-            from featurestore._object_place import is_remote_error
+        from featurestore._object_place import is_remote_error
 
-            if is_remote_error(error):
-                return StoreUnreachableError(
-                    f"{self.path}/{name}: can't be read ({in_short(error)}); give the same again"
-                )
+        if is_remote_error(error):
+            return StoreUnreachableError(
+                f"{self.path}/{name}: can't be read ({in_short(error)}); give the same again"
+            )
         return StoreDamagedError(
             f"{self.path}/{name}: can't be read ({error}); `bench verify {self.path}` says more"
         )

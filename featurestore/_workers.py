@@ -23,7 +23,6 @@ class Workers(Protocol):
         how: Embedding,
         todo: Todo,
         segments: Segments,
-        originals: Originals | None,
         start: Start,
         step: Step,
     ) -> None:
@@ -34,7 +33,16 @@ class Workers(Protocol):
 
 
 class ThisProcess:
-    """Does everything here, on all cores."""
+    """Does everything here, on all cores.
+
+    Parameters
+    ----------
+    originals : Originals, optional
+        Where downloaded bytes are kept, and looked for first.
+    """
+
+    def __init__(self, originals: Originals | None = None) -> None:
+        self._originals = originals
 
     def describe(self) -> str:
         """Say nothing: that is what one expects."""
@@ -45,14 +53,13 @@ class ThisProcess:
         how: Embedding,
         todo: Todo,
         segments: Segments,
-        originals: Originals | None,
         start: Start,
         step: Step,
     ) -> None:
         """Fetch, decode and embed records in a pipeline of threads."""
         engine = how.job.make_engine()
         start()
-        embed_records(how, todo, engine, segments, step, originals)
+        embed_records(how, todo, engine, segments, step, self._originals)
 
     def write(self, shards: Sequence[Shard]) -> list[str]:
         """Write one shard after the other: that is as fast as a disk, and holds one in memory."""

@@ -175,16 +175,21 @@ def workers_of(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     return [child for child in family if "spawn_main" in " ".join(child.cmdline())]
 
 
+def started(source: Path, store: Path) -> "subprocess.Popen[str]":
+    """Start an extraction by two workers here."""
+    return subprocess.Popen(
+        command(source, store, "--scheduler", "local:2"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @pytest.mark.slow
 def test_a_worker_may_die_at_any_time(many_photos: Path, tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     subprocess.run(command(many_photos, here), check=True, capture_output=True)
-    with subprocess.Popen(
-        command(many_photos, there, "--scheduler", "local:2"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as run:
+    with started(many_photos, there) as run:
         killed = 0
         while run.poll() is None and killed < 2:
             if segments(there) >= 2 * (killed + 1) and (found := workers_of(run)):
@@ -205,12 +210,7 @@ def test_a_cluster_that_was_stopped_leaves_nobody_and_loses_nothing(
 ) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     subprocess.run(command(many_photos, here), check=True, capture_output=True)
-    with subprocess.Popen(
-        command(many_photos, there, "--scheduler", "local:2"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as run:
+    with started(many_photos, there) as run:
         while segments(there) < 3:
             assert run.poll() is None
             time.sleep(0.05)
