@@ -27,6 +27,7 @@ from bench._statistics import score
 from featurestore._engines import may_have_gpu
 from featurestore._files import sha256_json
 from featurestore._rows import Rows
+from featurestore.errors import StoreUnreachableError
 
 PREDICTED = ("dev", "test")
 
@@ -241,7 +242,7 @@ def _train(
             fingerprint=data.store.fingerprint,
             label_names=data.label_names,
         )
-    except OSError:  # a full disk is no failure of the model
+    except (OSError, StoreUnreachableError):  # neither is the model's failure
         raise
     except TimeIsUpError:
         result = about.model_copy(update=_UNFINISHED)

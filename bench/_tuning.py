@@ -24,6 +24,7 @@ from bench._tuning_study import TENTHS, Running, StudyFolder, distribution
 from featurestore._files import sha256_json
 from featurestore._rows import Rows
 from featurestore._targets import dev_measures
+from featurestore.errors import StoreUnreachableError
 
 TRIALS = 50  # of a search, unless told
 
@@ -210,7 +211,7 @@ def _run(plan: Plan, data: TuningData, running: Running, folder: Path, deadline:
             if prunes:  # what was stopped after its last epoch isn't told of any more
                 _report(running, dev_curve(model, checkpoint), settings["epochs"])
             measured = _measure(model, data)
-    except OSError:  # a full disk is no failure of the model
+    except (OSError, StoreUnreachableError):  # neither is the model's failure
         raise
     except TimeIsUpError:
         raise

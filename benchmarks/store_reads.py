@@ -47,6 +47,7 @@ from featurestore._place import place_of
 from featurestore._rows import ZarrRows
 from featurestore._shards import LocalArray
 from featurestore._tensorflow import load_tensorflow
+from featurestore.errors import StoreDamagedError
 from featurestore.export._content import encode_png, rows_at_a_time
 
 Array = npt.NDArray[Any]
@@ -312,7 +313,9 @@ def measure(title: str, data: Array, folder: Path, rounds: int) -> list[_table.R
     opened: dict[str, Callable[[], Any]] = {"ours": lambda: LocalArray(folder / "ours")}
     for number, (peer, kind) in enumerate(PEERS.items()):
         if kind is None:
-            opened[peer] = lambda: ZarrRows(zarr.open_array(folder / "ours", mode="r"))
+            opened[peer] = lambda: ZarrRows(
+                zarr.open_array(folder / "ours", mode="r"), StoreDamagedError
+            )
             continue
         paths[peer] = folder / f"peer{number}"
         kind.write(paths[peer], data)

@@ -91,11 +91,9 @@ class Lease:
             found = store.get(self._path)
         except FileNotFoundError:  # given back between the two requests
             raise self._busy("another process") from None
-        meta = found.meta
-        try:
-            holder = json.loads(bytes(found.bytes()))
-        except ValueError:
-            holder = {}
+        meta, holder = found.meta, _parse(bytes(found.bytes()))
+        if holder.get("holder") == self._about["holder"]:
+            return meta  # the answer to our request was lost, and it was made again
         age = (self._server_time() - meta["last_modified"]).total_seconds()
         if age < LEASE_SECONDS and not _is_gone(holder):
             left = max(1, round(LEASE_SECONDS - age))
@@ -132,11 +130,21 @@ class Lease:
                         self._path, self._body(), mode=_unchanged(self._tag)
                     )
                 except PreconditionError:
-                    self._lost = True
+                    own = self._own()
+                    self._lost, self._tag = own is None, own or self._tag
         except FileNotFoundError:
             self._lost = True
         except StoreUnreachableError:
             pass  # tried again soon; if too late, the condition tells
+
+    def _own(self) -> Any:
+        """Return the tag of what is there if we wrote it, else None.
+
+        A request whose answer was lost is made again, and then finds what it did itself.
+        """
+        found = self._place.store.get(self._path)
+        holder = _parse(bytes(found.bytes()))
+        return found.meta if holder.get("holder") == self._about["holder"] else None
 
     def _body(self) -> bytes:
         return json.dumps(self._about | {"renewed": self._renewed}).encode()
@@ -147,6 +155,14 @@ class Lease:
         if left is not None:
             wait = f"wait for it, or {left} s if it was killed, or give another --store"
         return StoreBusyError(f"{store}: {who} is extracting into this store; {wait}")
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        holder = json.loads(body)
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
 
 
 def _unchanged(meta: Any) -> Any:

@@ -1,5 +1,7 @@
 """Some rows of a stored array, read when they are asked for."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +38,8 @@ class ZarrRows:
     Parameters
     ----------
     array : zarr.Array (n, ...)
+    unreadable : callable
+        Returns what to raise in place of an error that reading raised.
 
     Attributes
     ----------
@@ -43,8 +47,8 @@ class ZarrRows:
     dtype : numpy.dtype
     """
 
-    def __init__(self, array: Any) -> None:
-        self._array = array
+    def __init__(self, array: Any, unreadable: Callable[[Exception], Exception]) -> None:
+        self._array, self._unreadable = array, unreadable
         self.shape: tuple[int, ...] = tuple(array.shape)
         self.dtype = np.dtype(array.dtype)
 
@@ -54,13 +58,22 @@ class ZarrRows:
 
     def __getitem__(self, which: slice) -> npt.NDArray[Any]:
         """Read rows one after the other, (k, ...), as a new array."""
-        return np.asarray(self._array[which])
+        with self._reading():
+            return np.asarray(self._array[which])
 
     def take(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Read these rows, int64 (k,), in any order; return them, (k, ...), as a new array."""
         if not len(rows):
             return np.empty((0, *self.shape[1:]), self.dtype)
-        return np.asarray(self._array.oindex[rows])
+        with self._reading():
+            return np.asarray(self._array.oindex[rows])
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # zarr's codecs raise many kinds on damaged bytes
+            raise self._unreadable(error) from error
 
 
 class Rows:

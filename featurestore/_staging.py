@@ -72,6 +72,7 @@ class Staging:
         """
         before = self.settings()
         if before is None:
+            clear_staging(self._store)  # a worker of another day may have come too late
             self.place.write(_SETTINGS, json.dumps(settings, indent=1).encode())
         else:
             refuse_difference(self._store, before, settings)

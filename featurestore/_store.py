@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -238,10 +238,10 @@ class FeatureStore:
         StoreDamagedError
             If its bytes can't be decoded.
         """
+        if _is_large(name):
+            return self.reader(name)[:]
         try:
-            return self.reader(name)[:] if _is_large(name) else np.asarray(self.array(name)[:])
-        except StoreError:
-            raise
+            return np.asarray(self.array(name)[:])
         except Exception as error:  # zarr's codecs raise many kinds on damaged bytes
             raise self.unreadable(name, error) from error
 
@@ -280,7 +280,7 @@ class FeatureStore:
 
             with suppress(ForeignLayoutError):  # then zarr can
                 return LocalArray(self.place.folder / name)
-        return ZarrRows(self.array(name))
+        return ZarrRows(self.array(name), partial(self.unreadable, name))
 
     def array(self, name: str) -> "zarr.Array[Any]":
         """Return the array at a path such as "embeddings/mobilenet", to be read in parts."""

@@ -15,21 +15,41 @@ ENVIRONMENT = {
 }
 
 
-@pytest.fixture(scope="session")
-def s3_environment() -> Iterator[dict[str, str]]:
-    """The environment in which a real S3 server on loopback is found; its bucket is "bucket"."""
-    from moto.server import ThreadedMotoServer
+class S3Server:
+    """It may go away and come back, at the same port and with all that it had."""
 
+    def __init__(self) -> None:
+        self._port = 0
+        self.start()
+
+    def start(self) -> None:
+        from moto.server import ThreadedMotoServer
+
+        self._server = ThreadedMotoServer("127.0.0.1", self._port, verbose=False)
+        self._server.start()
+        host, self._port = self._server.get_host_and_port()
+        self.address = f"http://{host}:{self._port}"
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A server whose bucket is "bucket"."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    server = S3Server()
     try:
-        host, port = server.get_host_and_port()
-        address = f"http://{host}:{port}"
-        requests.put(f"{address}/{BUCKET}", timeout=30).raise_for_status()
-        yield ENVIRONMENT | {"AWS_ENDPOINT_URL": address}
+        requests.put(f"{server.address}/{BUCKET}", timeout=30).raise_for_status()
+        yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_environment(s3_server: S3Server) -> dict[str, str]:
+    """The environment in which the server is found."""
+    return ENVIRONMENT | {"AWS_ENDPOINT_URL": s3_server.address}
 
 
 @pytest.fixture

@@ -1,17 +1,21 @@
 """Every command takes a store in an object store, and gives what it gives for one on a disk."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from click.testing import Result
+from s3_server import S3Server
 
 from bench._results import read_results
 from cnn import _images
 from featurestore import FeatureStore
 from featurestore._place import place_of
+from featurestore._rows import ZarrRows
 
 
 @pytest.fixture
@@ -70,3 +74,37 @@ def test_training_streams_from_it(
     written = b"".join(path.read_bytes() for path in (tmp_path / "there").rglob("*.*"))
     assert s3["AWS_SECRET_ACCESS_KEY"].encode() not in written
     assert json.loads((tmp_path / "there" / "results.json").read_bytes())
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_away_while_a_network_trains_stops_the_command(
+    bench: Callable[..., Result],
+    url: str,
+    s3_server: S3Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_images, "RESIDENT_BYTES", 0)  # no image is held in memory
+    run = ("run", "resnet", "--store", url, "--preset", "quick", "--results")
+    undisturbed = bench(*run, tmp_path / "undisturbed")
+    assert undisturbed.exit_code == 0, undisturbed.output
+
+    reads, take = itertools.count(), ZarrRows.take
+
+    def cut_off(self: ZarrRows, rows: Any) -> Any:
+        if next(reads) == 3:
+            s3_server.stop()
+        return take(self, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ZarrRows, "take", cut_off)
+        result = bench(*run, tmp_path / "results")
+    s3_server.start()
+    assert result.exit_code == 1, result.output
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"Error: {url}/images: can't be read")
+    assert last.endswith("give the same again")
+    assert "a-secret-key" not in result.output
+
+    assert bench(*run, tmp_path / "results").exit_code == 0
+    assert kept(tmp_path / "results") == kept(tmp_path / "undisturbed")

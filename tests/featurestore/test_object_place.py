@@ -236,3 +236,16 @@ def test_a_lock_is_renewed_while_it_is_held(
     assert remote.read("lock") != before
     lock.check()
     lock.release()
+
+
+def test_a_request_that_was_made_twice_finds_its_own_lock(remote: ObjectPlace) -> None:
+    lock = remote.lock("lock")
+    lock.acquire()
+    # Its answer is lost, so that the next request expects what was there before.
+    remote.store.put(remote.path("lock"), lock._body())
+    lock._renew()
+    lock.check()
+    lock._renew()
+    lock.check()
+    lock.release()
+    assert remote.keys() == []

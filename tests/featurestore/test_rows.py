@@ -12,6 +12,7 @@ from featurestore._layout import create_pixels
 from featurestore._place import place_of
 from featurestore._rows import RowReader, Rows, ZarrRows
 from featurestore._shards import LocalArray
+from featurestore.errors import StoreDamagedError
 
 WHOLE = np.random.default_rng(0).integers(0, 256, (600, 32, 32, 3), dtype=np.uint8)
 
@@ -22,7 +23,8 @@ def local(folder: Path) -> RowReader:
 
 
 def through_zarr(folder: Path) -> RowReader:
-    return ZarrRows(zarr.create_array(folder / "a", data=WHOLE, chunks=(8, 32, 32, 3)))
+    array = zarr.create_array(folder / "a", data=WHOLE, chunks=(8, 32, 32, 3))
+    return ZarrRows(array, StoreDamagedError)
 
 
 class Watched:
@@ -75,3 +77,13 @@ def test_rows_side_by_side_are_one_slice() -> None:
     np.testing.assert_array_equal(rows[3:4], WHOLE[9:10])
     np.testing.assert_array_equal(rows[2:], WHOLE[[6, 9, 8]])
     assert array.asked == [(4, 7), (9, 10), [6, 9, 8]]
+
+
+def test_damaged_bytes_are_an_error_of_ours_through_zarr_too(tmp_path: Path) -> None:
+    rows = through_zarr(tmp_path)
+    (chunk,) = (tmp_path / "a" / "c" / "3").rglob("0/0")
+    chunk.write_bytes(b"no such codec gave this")
+    for read in (lambda: rows[20:30], lambda: rows.take(np.array([25]))):
+        with pytest.raises(StoreDamagedError):
+            read()
+    np.testing.assert_array_equal(rows[:24], WHOLE[:24])

@@ -22,6 +22,19 @@ def test_same_settings_go_on_and_others_are_named(tmp_path: Path) -> None:
             staging.begin({"seed": 1, "split": "80/10/10"})
 
 
+def test_what_came_too_late_for_an_earlier_extraction_is_removed(tmp_path: Path) -> None:
+    segments = Segments(LocalPlace(tmp_path / ".staging" / "segments" / "mobilenet"))
+    segments.add(Result(index=0, kind="gone"))
+    with Staging(LocalPlace(tmp_path)) as staging:
+        segments.flush()  # a worker that outlived its command
+        staging.begin({"seed": 0})
+        assert segments.read_outcomes(1).kind == [None]
+        segments.add(Result(index=0, kind="gone"))
+        segments.flush()
+        staging.begin({"seed": 0})
+        assert segments.read_outcomes(1).kind == ["gone"]
+
+
 def test_damaged_settings_are_one_line(tmp_path: Path) -> None:
     with Staging(LocalPlace(tmp_path)) as staging:
         staging.begin({"seed": 0})
