@@ -39,7 +39,9 @@ class PrefixStore(WrapperStore[Any]):
 
     def __str__(self) -> str:
         """Return what zarr's messages call it."""
-        return f"{self._store}/{self._prefix}"
+        return self._prefix  # a bucket of Azure has no text: obstore panics
+
+    __repr__ = __str__
 
     def _path(self, key: str) -> str:
         return f"{self._prefix}/{key}" if key else self._prefix

@@ -6,6 +6,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -57,6 +58,36 @@ def test_what_is_written_is_read_listed_and_removed(place: Place) -> None:
     assert place.keys() == ["a"]
     place.delete("a")
     assert place.keys() == []
+
+
+class MissesWhatIsGone:
+    """A bucket like Azure's: removing what isn't there is an error, whatever else was asked for."""
+
+    def __init__(self, bucket: Any) -> None:
+        self._bucket = bucket
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bucket, name)
+
+    def delete(self, paths: str | list[str]) -> None:
+        for path in [paths] if isinstance(paths, str) else paths:
+            self._bucket.head(path)
+            self._bucket.delete(path)
+
+
+def test_what_is_gone_may_be_removed_where_that_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = open_url(f"memory://{uuid4().hex}/store")
+    bucket = MissesWhatIsGone(place.store)
+    monkeypatch.setattr(_object_place, "_open_bucket", lambda name: bucket)
+    for key in ("a", "b/1", "b/2", "c"):
+        place.write(key, b"")
+    with pytest.raises(FileNotFoundError):
+        bucket.delete("nothing")
+    for key in ("nothing", "a", "b"):
+        place.delete(key)
+    assert place.keys() == ["c"]
 
 
 def test_a_name_that_begins_like_another_is_another(place: Place) -> None:
