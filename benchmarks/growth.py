@@ -11,7 +11,8 @@ first call count for nothing. What takes under two seconds is repeated, up to fi
 median counts.
 
 Every measurement is kept in a file (--json) as soon as it is made; those that are there aren't made
-again without --force. All of it takes an hour on 2 cores; a million rows need 14 GB of disk and 14 GB of memory.
+again without --force. All of it takes an hour on 2 cores; a million rows need 14 GB of disk and as
+much memory.
 """
 
 import argparse
