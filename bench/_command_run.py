@@ -109,6 +109,11 @@ def run(
         if found.model not in (entry.name for entry in entries):
             raise BenchError(f"the preset {name} is one of {found.model}; run that")
     data = Dataset(fs.FeatureStore(store), parse_groups(groups))
+    if "saved" in options and found.store_fingerprint != data.store.fingerprint:
+        click.echo(
+            f"The preset {name} was found on another store: others may be better on this one, and "
+            "if both have images in common, accuracies may be too high."
+        )
     # Before it ends, Python would look once more through all that TensorFlow made: for a second.
     atexit.register(gc.freeze)
     with ResultsFolder(results, data.describe()) as folder:

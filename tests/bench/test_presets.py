@@ -103,6 +103,7 @@ def test_a_run_has_the_presets_settings_and_its_name(
     assert (probe.variant, probe.settings["C"], probe.settings["grid"]) == ("mine", 0.01, [])
     assert probe.search[0]["C"] == 0.01
     assert svm.variant == "default"  # what the preset isn't for keeps its own
+    assert "The preset mine was found on another store" in ran.stdout
     assert (
         "kept from an earlier run"
         in bench("run", "linear-probe", *where, "--preset", "mine").stdout
@@ -112,6 +113,9 @@ def test_a_run_has_the_presets_settings_and_its_name(
     assert "other settings or versions than before (C 0.01 -> 0.1)" in again.stdout
     by_file = bench("run", "linear-probe", *where, "--preset", "results/presets/mine.json")
     assert "kept from an earlier run" in by_file.stdout
+    save_preset(Path("results"), "mine", preset(store_fingerprint=sample_store.fingerprint))
+    at_home = bench("run", "linear-probe", *where, "--preset", "mine")
+    assert "another store" not in at_home.stdout
 
 
 def test_a_preset_of_a_model_that_is_not_run_is_one_line(
