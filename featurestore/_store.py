@@ -226,9 +226,9 @@ class FeatureStore:
 
     def manifest(self) -> dict[str, npt.NDArray[Any]]:
         """Return the manifest: what became of each of the m records, a column (m, ...) each."""
-        group = self._group["manifest"]
-        assert isinstance(group, zarr.Group)
-        return {name: self.read(f"manifest/{name}") for name in sorted(group.array_keys())}
+        paths = [key.split("/") for key in self.attributes["objects"]]
+        names = {path[1] for path in paths if path[0] == "manifest" and len(path) > 2}
+        return {name: self.read(f"manifest/{name}") for name in sorted(names)}
 
     def read(self, name: str) -> npt.NDArray[Any]:
         """Return the array at a path such as "embeddings/mobilenet", whole.
@@ -238,10 +238,10 @@ class FeatureStore:
         StoreDamagedError
             If its bytes can't be decoded.
         """
-        if _is_large(name):
-            return self.reader(name)[:]
         try:
-            return np.asarray(self.array(name)[:])
+            return self.reader(name)[:] if _is_large(name) else np.asarray(self.array(name)[:])
+        except StoreError:
+            raise
         except Exception as error:  # zarr's codecs raise many kinds on damaged bytes
             raise self.unreadable(name, error) from error
 
@@ -283,8 +283,21 @@ class FeatureStore:
         return ZarrRows(self.array(name), partial(self.unreadable, name))
 
     def array(self, name: str) -> "zarr.Array[Any]":
-        """Return the array at a path such as "embeddings/mobilenet", to be read in parts."""
-        array = self._group[name]
+        """Return the array at a path such as "embeddings/mobilenet", to be read in parts.
+
+        Raises
+        ------
+        KeyError
+            If there is no such array.
+        StoreDamagedError, StoreUnreachableError
+            If what describes it can't be read.
+        """
+        try:
+            array = self._group[name]
+        except KeyError:
+            raise
+        except Exception as error:
+            raise self.unreadable(name, error) from error
         assert isinstance(array, zarr.Array)
         return array
 
