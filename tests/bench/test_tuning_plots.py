@@ -71,6 +71,7 @@ def test_depth_is_shown_for_each_dropout() -> None:
         assert [t.values["depth"] for t in panel.trials] == [18, 34, 50, 101, 152]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [*SPACES, "mlp-grid", "resnet-grid"])
 def test_every_study_can_be_drawn_and_the_same_way_twice(model: str) -> None:
     name, is_grid = model.removesuffix("-grid"), model.endswith("-grid")

@@ -88,6 +88,7 @@ def test_half_of_the_mini_batches_are_local_and_columns_take_turns() -> None:
     assert [choose(i) for i in range(20)] == [_PathChoice(3, seed=0)(i) for i in range(20)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["local", 0, 1, 2])
 def test_gradients_at_the_start_are_finite_and_of_sane_size(path: str | int) -> None:
     made = model((8, 16, 16))

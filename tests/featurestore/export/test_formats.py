@@ -203,6 +203,7 @@ def test_shards_are_cut(
     assert names == ["train-00000.tar", "train-00001.tar", "train-00002.tar"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_parts_make_the_same_export_as_one(
     large: FeatureStore, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
