@@ -242,7 +242,7 @@ def _train(
             fingerprint=data.store.fingerprint,
             label_names=data.label_names,
         )
-    except (OSError, StoreUnreachableError):  # neither is the model's failure
+    except (OSError, StoreUnreachableError):  # the disk's or the network's, not the model's
         raise
     except TimeIsUpError:
         result = about.model_copy(update=_UNFINISHED)

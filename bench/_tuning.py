@@ -211,7 +211,7 @@ def _run(plan: Plan, data: TuningData, running: Running, folder: Path, deadline:
             if prunes:  # what was stopped after its last epoch isn't told of any more
                 _report(running, dev_curve(model, checkpoint), settings["epochs"])
             measured = _measure(model, data)
-    except (OSError, StoreUnreachableError):  # neither is the model's failure
+    except (OSError, StoreUnreachableError):  # the disk's or the network's, not the model's
         raise
     except TimeIsUpError:
         raise

@@ -72,6 +72,8 @@ class ZarrRows:
     def _reading(self) -> Iterator[None]:
         try:
             yield
+        except IndexError:  # a row that the array doesn't have
+            raise
         except Exception as error:  # zarr's codecs raise many kinds on damaged bytes
             raise self._unreadable(error) from error
 

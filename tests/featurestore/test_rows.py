@@ -86,3 +86,9 @@ def test_damaged_bytes_are_an_error_of_ours_through_zarr_too(tmp_path: Path) -> 
         with pytest.raises(StoreDamagedError):
             read()
     np.testing.assert_array_equal(rows[:24], WHOLE[:24])
+
+
+@pytest.mark.parametrize("reader", [local, through_zarr])
+def test_a_row_that_is_not_there_is_no_damage(reader: Any, tmp_path: Path) -> None:
+    with pytest.raises(IndexError):
+        reader(tmp_path).take(np.array([600]))
