@@ -10,7 +10,7 @@ from bench._errors import BenchError
 from bench._models import Input
 from bench._records import Majority, StoreAbout
 from featurestore import SPLITS, FeatureStore
-from featurestore._rows import Rows
+from featurestore._rows import RowReader, Rows
 
 # Mikels' eight by how they feel, as the emotion literature has them.
 NAMED_GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -133,6 +133,11 @@ class Dataset:
             self._splits[learns_from] = self._make_splits(learns_from)
         return self._splits[learns_from]
 
+    def pixels(self, learns_from: Input) -> RowReader:
+        """Return what reads the images that such a model learns from, uint8 (n, side, side, 3)."""
+        sizes = self.store.image_sizes
+        return self.store.image_reader(sizes[0] if learns_from == "thumbnails" else sizes[-1])
+
     @cached_property
     def _splits(self) -> dict[str, dict[str, Split]]:
         """What was made for models before."""
@@ -147,9 +152,7 @@ class Dataset:
             if learns_from == "embeddings":
                 X = self._embeddings[rows]
             else:
-                sizes = self.store.image_sizes
-                size = sizes[0] if learns_from == "thumbnails" else sizes[-1]
-                X = Rows(self.store.image_reader(size), rows)
+                X = Rows(self.pixels(learns_from), rows)
             found[split] = Split(X, self._labels[rows], self._strength[rows], rows)
         return found
 

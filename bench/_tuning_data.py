@@ -72,9 +72,7 @@ class TuningData:
         if learns_from == "embeddings":
             array = store.reader(f"embeddings/{store.backbones[0]}")
         else:
-            sizes = store.image_sizes
-            size = sizes[0] if learns_from == "thumbnails" else sizes[-1]
-            array = store.image_reader(size)
+            array = data.pixels(learns_from)
 
         def part(rows: npt.NDArray[np.int64]) -> Part:
             X: Any = Rows(array, rows)

@@ -88,12 +88,11 @@ class Lease:
 
         store = self._place.store
         try:
-            found = store.get(self._path)
+            meta, holder = self._read()
         except FileNotFoundError:  # given back between the two requests
             raise self._busy("another process") from None
-        meta, holder = found.meta, _parse(bytes(found.bytes()))
-        if holder.get("holder") == self._about["holder"]:
-            return meta  # the answer to our request was lost, and it was made again
+        if self._is_ours(holder):
+            return meta
         age = (self._server_time() - meta["last_modified"]).total_seconds()
         if age < LEASE_SECONDS and not _is_gone(holder):
             left = max(1, round(LEASE_SECONDS - age))
@@ -130,21 +129,31 @@ class Lease:
                         self._path, self._body(), mode=_unchanged(self._tag)
                     )
                 except PreconditionError:
-                    own = self._own()
-                    self._lost, self._tag = own is None, own or self._tag
+                    tag, holder = self._read()
+                    if self._is_ours(holder):
+                        self._tag = tag
+                    else:
+                        self._lost = True
         except FileNotFoundError:
             self._lost = True
         except StoreUnreachableError:
             pass  # tried again soon; if too late, the condition tells
 
-    def _own(self) -> Any:
-        """Return the tag of what is there if we wrote it, else None.
-
-        A request whose answer was lost is made again, and then finds what it did itself.
-        """
+    def _read(self) -> tuple[Any, dict[str, Any]]:
+        """Return the tag of what is there, and who wrote it."""
         found = self._place.store.get(self._path)
-        holder = _parse(bytes(found.bytes()))
-        return found.meta if holder.get("holder") == self._about["holder"] else None
+        try:
+            holder = json.loads(bytes(found.bytes()))
+        except ValueError:
+            holder = {}
+        return found.meta, holder if isinstance(holder, dict) else {}
+
+    def _is_ours(self, holder: dict[str, Any]) -> bool:
+        """Return whether we wrote what refused our request.
+
+        One whose answer was lost is made again, and then finds what it did itself.
+        """
+        return bool(holder.get("holder") == self._about["holder"])
 
     def _body(self) -> bytes:
         return json.dumps(self._about | {"renewed": self._renewed}).encode()
@@ -155,14 +164,6 @@ class Lease:
         if left is not None:
             wait = f"wait for it, or {left} s if it was killed, or give another --store"
         return StoreBusyError(f"{store}: {who} is extracting into this store; {wait}")
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        holder = json.loads(body)
-    except ValueError:
-        return {}
-    return holder if isinstance(holder, dict) else {}
 
 
 def _unchanged(meta: Any) -> Any:
