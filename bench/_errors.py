@@ -1,8 +1,11 @@
 """How a command ends when something is wrong: one line, never a traceback."""
 
+import atexit
 import functools
+import logging
 import signal
 import threading
+import warnings
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
@@ -54,6 +57,7 @@ def one_line_errors(command: F) -> F:
         except Exception as error:
             if _asked_to_stop.is_set():
                 _end_stopped()
+            atexit.register(_hush)
             if isinstance(error, FeatureStoreError | BenchError):
                 raise click.ClickException(str(error)) from error
             # Whoever reads our output may have seen enough; then click ends quietly.
@@ -93,5 +97,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _end_stopped() -> NoReturn:
+    atexit.register(_hush)
     click.echo("\nStopped. Give the same command again to go on.", err=True)
     raise SystemExit(130) from None
+
+
+def _hush() -> None:
+    """Say nothing of what a library, such as zarr in its threads, had under way: it is given up."""
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)

@@ -81,6 +81,34 @@ def test_a_stop_within_code_made_at_run_time_ends_with_its_status(tmp_path: Path
     assert run.stderr.endswith("Stopped. Give the same command again to go on.\n")
 
 
+WITHIN_ZARR = """
+import asyncio, os, signal, threading, click, zarr
+from bench._errors import one_line_errors
+from zarr.storage import MemoryStore
+
+class SlowStore(MemoryStore):
+    async def set(self, key, value, byte_range=None):
+        await asyncio.sleep(60)
+
+@click.command()
+@one_line_errors
+def command():
+    command.left = asyncio.sleep(1)  # as when a stop strikes before zarr hands it on
+    threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+    zarr.create_group(SlowStore())
+
+command()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process can't send itself Ctrl-C there")
+def test_what_zarr_had_under_way_is_not_spoken_of() -> None:
+    command = [sys.executable, "-c", WITHIN_ZARR]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 130
+    assert run.stderr == "\nStopped. Give the same command again to go on.\n"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing is started with signals ignored there")
 def test_what_was_started_with_the_signal_ignored_goes_on() -> None:
     code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{WITHIN_EXEC}"
