@@ -57,24 +57,24 @@ def test_a_job_comes_again_after_its_delay_and_holds_no_place_until_then() -> No
     job = take(made)
     job.tries += 1
     start = time.monotonic()
-    made.again(job, 0.2, pause_host=False)
+    made.again(job, 0.5, pause_host=False)
     other = take(made)
     assert other.location == "a2"
-    assert time.monotonic() - start < 0.15
+    assert time.monotonic() - start < 0.4
     made.done(other)
     again = take(made)
     assert (again.location, again.tries) == ("a1", 1)
-    assert time.monotonic() - start >= 0.2
+    assert time.monotonic() - start >= 0.5
 
 
 def test_a_paused_host_gets_no_jobs() -> None:
     made = schedule(["a1", "a2", "b1"])
     start = time.monotonic()
-    made.again(take(made), 0.2, pause_host=True)
+    made.again(take(made), 0.5, pause_host=True)
     assert take(made).location == "b1"
-    assert time.monotonic() - start < 0.15
+    assert time.monotonic() - start < 0.4
     assert {take(made).location, take(made).location} == {"a1", "a2"}
-    assert time.monotonic() - start >= 0.2
+    assert time.monotonic() - start >= 0.5
 
 
 def test_waiting_ends_when_another_thread_finishes_the_last_job() -> None:
