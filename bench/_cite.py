@@ -108,8 +108,8 @@ def _paragraph(store: StoreAbout, summaries: list[Summary]) -> str:
     data = f"the FI data set ({FI.key})" if store.is_fi else f'the data set "{store.title}"'
     sentences = [
         f"We used {count:,} {what} of {data} with {len(store.label_names)} labels "
-        f"({', '.join(store.label_names)}): {splits}; copies were kept once, and near-duplicates "
-        "within one split."
+        f"({', '.join(store.label_names)}): {splits}; copies were kept once"
+        f"{_near_duplicates(store.near_duplicates_across)}."
     ]
     if store.groups:
         groups = "; ".join(f"{name}: {', '.join(g)}" for name, g in store.groups.items())
@@ -138,6 +138,15 @@ def _paragraph(store: StoreAbout, summaries: list[Summary]) -> str:
 
 _SPLIT_NAMES = {"train": "training", "dev": "development", "test": "testing"}
 assert tuple(_SPLIT_NAMES) == SPLITS
+
+
+def _near_duplicates(across: int | None) -> str:
+    if across is None:
+        return ""
+    if across == 0:
+        return ", and the near-duplicates that were found are within one split"
+    groups = "group of near-duplicates lies" if across == 1 else "groups of near-duplicates lie"
+    return f", and {across} {groups} in more than one split"
 
 
 def _model_sentence(summary: Summary) -> str:

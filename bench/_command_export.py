@@ -6,7 +6,7 @@ import click
 
 from bench._command_inspect import STORE
 from bench._errors import one_line_errors
-from bench._options import Location
+from bench._options import PATH, Location
 
 FORMATS = ("h5", "parquet", "npz", "tfrecord", "webdataset")  # importing them would take a second
 
@@ -29,7 +29,7 @@ Examples:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="PATH",
     help="Where to.  [default: beside the store, such as features.h5 or features_webdataset]",
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench._errors import one_line_errors
-from bench._options import DEFAULT_STORE, Location, store_option
+from bench._options import DEFAULT_STORE, FOLDER, PATH, Location, store_option
 
 if TYPE_CHECKING:
     import featurestore as fs
@@ -48,7 +48,7 @@ On a Dask cluster, whose workers see the source and the store:
 )
 @click.option(
     "--weights",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Weights file of the backbone without its top (.weights.h5 or Keras' .h5).",
 )
 @click.option(
@@ -67,8 +67,8 @@ On a Dask cluster, whose workers see the source and the store:
 @click.option(
     "--mirror",
     is_flag=True,
-    help="Average each embedding with its mirror image's: about a point more accuracy, twice "
-    "the time.",
+    help="Average each embedding with its mirror image's: 0 to 1.6 points more accuracy on "
+    "photographs, twice the time.",
 )
 @click.option(
     "--image-size",
@@ -132,7 +132,7 @@ On a Dask cluster, whose workers see the source and the store:
 )
 @click.option(
     "--keep-originals",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Keep downloaded files here, and look here first.",
 )
@@ -192,7 +192,7 @@ On a Dask cluster, whose workers see the source and the store:
 )
 @click.option(
     "--scheduler",
-    metavar="local:N|tcp://HOST:PORT",
+    metavar="local:N|tcp://HOST:PORT|tls://HOST:PORT",
     help="Let the workers of a Dask scheduler do the work, or N processes on this machine.",
 )
 @one_line_errors
@@ -297,7 +297,9 @@ def make_store(
     if before == place.read("zarr.json"):
         click.echo(f"{store} is finished already; nothing was done.")
     click.echo(show_store(made))
-    click.echo(f"\nNext: bench run --all{'' if store == DEFAULT_STORE else f' --store {store}'}")
+    if not str(store).startswith("memory://"):  # which ends with this process
+        named = "" if store == DEFAULT_STORE else f" --store {store}"
+        click.echo(f"\nNext: bench run --all{named}")
 
 
 def _kinds(retry_failed: str | None) -> tuple[str, ...]:

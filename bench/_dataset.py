@@ -195,6 +195,7 @@ class Dataset:
     def describe(self) -> StoreAbout:
         """Return what results say about the data they are on."""
         store, source = self.store, self.store.attributes["source"]
+        near = store.attributes.get("near_duplicates")
         names = self.label_names
         counts = {s: np.bincount(self.labels(s), minlength=len(names)) for s in SPLITS}
         train = counts["train"]
@@ -216,6 +217,7 @@ class Dataset:
             embedding=store.attributes["backbones"][store.backbones[0]],
             rows={split: int(count.sum()) for split, count in counts.items()},
             image_sizes=list(store.image_sizes),
+            near_duplicates_across=near["across_given_splits"] if near else None,
             majority=Majority(
                 label=None if majority is None else names[majority],
                 **shares,

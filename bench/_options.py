@@ -8,8 +8,20 @@ import click
 
 DEFAULT_STORE = Path("features.zarr")
 DEFAULT_RESULTS = Path("results")
-PATH = click.Path(path_type=Path)
 Location = str | Path  # of a store; a str is a URL
+
+
+class _DiskPath(click.Path):
+    """A path on the disk, as a Path; a URL would make a folder of its name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if "://" in str(value):
+            self.fail(f"{value}: give a path on the disk; only a store may be at a URL", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _DiskPath(path_type=Path)
+FOLDER = _DiskPath(path_type=Path, file_okay=False)
 
 
 class _StorePlace(click.ParamType[Any]):

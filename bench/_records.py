@@ -121,6 +121,9 @@ class StoreAbout(_Record):
     embedding: dict[str, Any]
     rows: dict[str, int] = Field(description="images by split")
     image_sizes: list[int] = Field(description="sides of the images that the store keeps, pixels")
+    near_duplicates_across: int | None = Field(
+        None, description="groups of near-duplicates that lie in several splits, where known"
+    )
     majority: Majority
 
 

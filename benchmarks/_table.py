@@ -206,11 +206,12 @@ def machine(*libraries: str) -> dict[str, str]:
 
     from featurestore._engines import usable_cores
 
+    release = ".".join(platform.release().split(".")[:2])  # what follows is the machine's own
     found = {
         "processor": _processor(),
         "cores": str(usable_cores()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
-        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "system": f"{platform.system()} {release}, {platform.machine()}",
         "Python": platform.python_version(),
     }
     for name in libraries:

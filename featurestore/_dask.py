@@ -86,9 +86,11 @@ def connect(scheduler: str) -> Iterator["DaskWorkers"]:
         try:
             client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
         except Exception as error:  # each transport's own kinds
+            advice = "start it with `dask scheduler`, and workers with `dask worker`"
+            if scheduler.startswith("tls:") and isinstance(error, TypeError):
+                advice = "give certificates in Dask's own configuration, distributed.comm.tls"
             raise WorkersError(
-                f"--scheduler {scheduler}: can't be reached ({type(error).__name__}); start it "
-                "with `dask scheduler`, and workers with `dask worker`"
+                f"--scheduler {scheduler}: can't be reached ({type(error).__name__}); {advice}"
             ) from None
         with client:
             yield DaskWorkers(client, scheduler)

@@ -22,7 +22,7 @@ from featurestore._place import Place
 FORMAT = "emotion-bench feature store"
 FORMAT_VERSION = 1
 
-# Images and embeddings: a shard is a file (28 of them for 100,000 rows), a chunk what is decoded.
+# Images and embeddings: a shard is a file (25 of them for 100,000 rows), a chunk what is decoded.
 # Larger images have fewer rows in each, so that both stay at about as many bytes.
 SHARD_ROWS = 4096
 CHUNK_ROWS = 256

@@ -55,6 +55,22 @@ def test_results_without_runs_describe_the_data(sample_store: FeatureStore) -> N
     assert "Wilson" not in text
 
 
+@pytest.mark.parametrize(
+    ("across", "said"),
+    [
+        (None, "copies were kept once."),
+        (0, "copies were kept once, and the near-duplicates that were found are within one split."),
+        (1, "and 1 group of near-duplicates lies in more than one split."),
+        (12, "and 12 groups of near-duplicates lie in more than one split."),
+    ],
+)
+def test_near_duplicates_are_where_the_store_has_them(
+    sample_store: FeatureStore, across: int | None, said: str
+) -> None:
+    text = cite(results(sample_store, near_duplicates_across=across))
+    assert said in " ".join(text.split())
+
+
 def test_every_model_and_backbone_is_known() -> None:
     assert _cite.MODELS.keys() == MODELS.keys()
     assert _cite.BACKBONES.keys() == BACKBONES.keys()

@@ -45,15 +45,21 @@ def test_a_scheduler_that_can_not_be_read_is_one_line(
         extract(small_sample, tmp_path / "s", settings, scheduler=scheduler)
 
 
-def test_a_scheduler_that_is_not_there_is_one_line(
+@pytest.mark.parametrize(
+    ("scheduler", "said"),
+    [("tcp://127.0.0.1:9", "can't be reached"), ("tls://127.0.0.1:9", "give certificates")],
+)
+def test_a_scheduler_that_can_not_be_had_is_one_line(
     small_sample: Source,
     settings: ExtractSettings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    scheduler: str,
+    said: str,
 ) -> None:
     monkeypatch.setattr("featurestore._dask.CONNECT_SECONDS", 1)
-    with pytest.raises(WorkersError, match="can't be reached") as caught:
-        extract(small_sample, tmp_path / "s", settings, scheduler="tcp://127.0.0.1:9")
+    with pytest.raises(WorkersError, match=said) as caught:
+        extract(small_sample, tmp_path / "s", settings, scheduler=scheduler)
     assert "\n" not in str(caught.value)
 
 
