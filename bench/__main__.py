@@ -1,5 +1,16 @@
-"""``python -m bench`` is ``bench``."""
+"""The command ``bench``, also as ``python -m bench``."""
 
-from bench.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        from bench.cli import main as command
+    except KeyboardInterrupt:  # nothing was begun yet
+        sys.exit(130)
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -81,6 +81,13 @@ def test_a_stop_within_code_made_at_run_time_ends_with_its_status(tmp_path: Path
     assert run.stderr.endswith("Stopped. Give the same command again to go on.\n")
 
 
+def test_a_stop_while_the_program_is_loaded_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    command = [sys.executable, "-m", "bench", "inspect"]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
+
+
 WITHIN_ZARR = """
 import asyncio, os, signal, threading, click, zarr
 from bench._errors import one_line_errors
