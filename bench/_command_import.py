@@ -9,8 +9,8 @@ from bench._errors import one_line_errors
 from bench._options import Location
 
 KINDS = ("h5", "img2dataset")
-# Of extract's options, those that say what a store is made with; the others are for votes and
-# downloads, of which there are none here.
+# Of extract's options, those that say what a store is made with; the others are for votes,
+# downloads and Dask's workers, of which there are none here.
 _SHARED = (
     *("store", "backbone", "weights", "embed_size", "embed_from", "mirror", "image_size"),
     *("split", "seed", "label_base", "engine", "min_side", "retry_failed"),

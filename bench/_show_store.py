@@ -60,7 +60,7 @@ def near_duplicates_text(near: dict[str, int]) -> str:
     across = near["across_given_splits"]
     if not across:
         return f"{text}, each within one split."
-    return f"{text}; {across:,} of them lie across the splits that the source itself gives."
+    return f"{text}; {across:,} of them lie in more than one split: given splits are kept."
 
 
 def show_provenance(store: FeatureStore) -> str:
