@@ -1,8 +1,9 @@
 """Measure what images of a larger size cost in a store, beside JPEG files of the same pixels.
 
 Photographs are cut into windows of many sizes at many places, each shrunk to the size by the area
-mean (`bench extract --image-size` resizes by an antialiased bilinear filter), and written both as a store writes them and as JPEG files
-of quality 95. Both are read from a warm page cache by one thread, as the loop that trains reads.
+mean (`bench extract --image-size` resizes by an antialiased bilinear filter), and written both as a
+store writes them and as JPEG files of quality 95. Both are read from a warm page cache by one
+thread, as the loop that trains reads.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """How files get into a store: all of them or none.
 
-New files are written below ``.staging/next``. Then a journal says what they are, then each is put
-in its place, the root's ``zarr.json`` last. A process that is killed while it does so leaves the
-journal, and the next one goes on from it; until then nobody takes the place for a store.
+New files are written below ``.staging/next``. Then a journal says that they are whole, then each
+is put in its place, the root's ``zarr.json`` last. A process that is killed while it does so leaves
+the journal, and the next one goes on from it; until then nobody takes the place for a store.
 """
 
-import json
+from collections.abc import Callable
 
 from featurestore._objects import ROOT, STAGING, list_objects
 from featurestore._place import Place
@@ -20,13 +20,20 @@ def next_folder(store: Place) -> Place:
     return store.within(_NEXT)
 
 
-def commit(store: Place) -> None:
+def commit(store: Place, confirm: Callable[[], None]) -> None:
     """Put all files from the next folder into the store, in place of those of the same name.
 
     They have reached the disk already.
+
+    Parameters
+    ----------
+    store : Place
+    confirm : callable
+        Raises StoreBusyError if another process writes the store now.
     """
-    store.write(_JOURNAL, json.dumps(list_objects(store.within(_NEXT))).encode())
-    finish_commit(store)
+    confirm()
+    store.write(_JOURNAL, b"")
+    finish_commit(store, confirm)
 
 
 def is_committing(store: Place) -> bool:
@@ -34,11 +41,17 @@ def is_committing(store: Place) -> bool:
     return store.exists(_JOURNAL)
 
 
-def finish_commit(store: Place) -> None:
-    """End a commit that was begun, and clear the staging folder; do nothing where there is none."""
+def finish_commit(store: Place, confirm: Callable[[], None]) -> None:
+    """End a commit that was begun, and clear the staging folder; do nothing where there is none.
+
+    What is still in the next folder is what has not been put in its place. ``confirm`` is as for
+    ``commit``.
+    """
     if not is_committing(store):
         return
-    store.replace([*json.loads(store.read(_JOURNAL)), ROOT], store.within(_NEXT))
+    folder = store.within(_NEXT)
+    store.replace([*list_objects(folder), ROOT], folder)
+    confirm()
     # What the change was made from goes before the journal: nobody may make it a second time.
     clear_staging(store)
     store.delete(_JOURNAL)
@@ -48,3 +61,6 @@ def clear_staging(store: Place) -> None:
     """Remove what a change is made from; the lock and the journal stay."""
     for name in ("segments", "originals", "next", "settings.json"):
         store.delete(f"{STAGING}/{name}")
+    for name in store.within(STAGING).names():
+        if name.startswith("lock."):  # made to ask a server for its time
+            store.delete(f"{STAGING}/{name}")

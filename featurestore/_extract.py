@@ -22,17 +22,23 @@ from featurestore._split import parse_ratio
 from featurestore._staging import Staging, refuse_difference
 from featurestore._store import FeatureStore
 from featurestore._tasks import Embedding
+from featurestore._verify import verify
 from featurestore._workers import ThisProcess, Workers, find_workers
 from featurestore.errors import (
     RETRYABLE_KINDS,
     SourceError,
     StoreBusyError,
+    StoreDamagedError,
     StoreNotFoundError,
     StoreUnfinishedError,
 )
 from featurestore.fetch import Originals, WebSettings
 
 MAKE = "make a store"  # the task of most staging folders
+
+
+# Failures that the same command, given once more, may not meet again.
+_PASSING_KINDS = ("dns", "connect", "tls", "timeout", "rate_limited", "http_5xx")
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,7 @@ def extract(
             )
     with ExitStack() as stack:
         staging = stack.enter_context(Staging(path))
-        finish_commit(path)
+        finish_commit(path, staging.confirm)
         base = _open_finished(store, path)  # another process may have finished it in the meantime
         if base is not None and not retry and _has(base, job, described):
             staging.remove()
@@ -182,6 +188,12 @@ class _Run:
     def retry(self, base: FeatureStore, kinds: tuple[str, ...]) -> None:
         """Try failed records again, and append those that succeed."""
         refuse_difference(self.path, base.attributes["settings"], self.described)
+        self.progress.stage("verifying the store")
+        for damage in verify(base.path):  # what is written anew gets new checksums
+            raise StoreDamagedError(
+                f"{self.path}/{damage.place}: {damage.what}; make the store again, or put that "
+                "file back from a copy"
+            )
         self.staging.begin(
             {"task": "try failed records again", **self.described, "kinds": sorted(kinds)}
         )
@@ -200,6 +212,7 @@ class _Run:
                 passes[name] = self._embed(records, todo, job, kept, larger)
                 _, seen = passes[name]
                 todo = [i for i in todo if seen.segment[i] >= 0]
+        _forget_changed([seen for _, seen in passes.values()])
         self._append(records, passes, backbones, base)
 
     def add_backbone(self, base: FeatureStore, job: BackboneJob) -> None:
@@ -208,20 +221,10 @@ class _Run:
         records = in_store_order(self.source.records, self.settings.seed)
         manifest = base.manifest()
         todo = np.flatnonzero(manifest["row"] >= 0)
-        segments, outcomes = self._embed(records, todo.tolist(), job, self.originals)
-        changed = [
-            i
-            for i in todo.tolist()
-            if outcomes.segment[i] < 0 or outcomes.sha256[i] != manifest["sha256"][i]
-        ]
-        if changed:
-            self.staging.remove()
-            first = changed[0]
-            raise SourceError(
-                f"{self.path}: {len(changed)} of its {len(todo)} images can't be had as they were, "
-                f"the first is {records[first].id} ({outcomes.kind[first] or 'has other bytes'}): "
-                "make a new store, or use --keep-originals from the start"
-            )
+        segments, outcomes = self._embed(
+            records, todo.tolist(), job, self.originals, try_again=_PASSING_KINDS
+        )
+        self._refuse_changed(records, todo.tolist(), outcomes, manifest["sha256"].tolist())
         rows = todo[np.argsort(manifest["row"][todo])]
         name = job.backbone.name
         attributes = describe_store(
@@ -233,6 +236,27 @@ class _Run:
         assemble_backbone(folder, self.workers, base, name, segments, outcomes, rows, attributes)
         self._commit()
 
+    def _refuse_changed(
+        self, records: list[Record], wanted: list[int], outcomes: Outcomes, sha256: Sequence[str]
+    ) -> None:
+        """See to it that a backbone saw the bytes that the store was made from."""
+        changed = [i for i in wanted if outcomes.segment[i] < 0 or outcomes.sha256[i] != sha256[i]]
+        if not changed:
+            return
+        lasting = [i for i in changed if outcomes.kind[i] not in _PASSING_KINDS]
+        if lasting:
+            self.staging.remove()
+        first = (lasting or changed)[0]
+        raise SourceError(
+            f"{self.path}: {len(changed)} of its {len(wanted)} images can't be had as they were, "
+            f"the first is {records[first].id} ({outcomes.kind[first] or 'has other bytes'}): "
+            + (
+                "make a new store, or use --keep-originals from the start"
+                if lasting
+                else "give the same command again to try these once more"
+            )
+        )
+
     def _scratch(self, stack: ExitStack) -> Path:
         """Return a folder for images' bytes; a store's own survives a kill with what is in it."""
         if isinstance(self.path, LocalPlace):
@@ -241,7 +265,7 @@ class _Run:
 
     def _commit(self) -> None:
         self.staging.check()
-        commit(self.path)
+        commit(self.path, self.staging.confirm)
 
     def _append(
         self,
@@ -265,7 +289,8 @@ class _Run:
         if base is None and not len(selection.records):
             self.staging.remove()
             if isinstance(self.path, LocalPlace):
-                self.path.folder.rmdir()
+                with suppress(OSError):  # somebody's file is beside it
+                    self.path.folder.rmdir()
             raise SourceError(_nothing_left(self.source, selection.kind))
         attributes = describe_store(self.source, self.described, backbones)
         folder = next_folder(self.path)
@@ -279,8 +304,12 @@ class _Run:
         job: BackboneJob,
         kept: Originals | None,
         larger: Sequence[int] = (),
+        try_again: Sequence[str] = (),
     ) -> tuple[Segments, Outcomes]:
-        """Fetch, decode and embed what hasn't been yet; keep images of ``larger`` sizes, too."""
+        """Fetch, decode and embed what hasn't been yet, or failed with a kind of ``try_again``.
+
+        Images of ``larger`` sizes are kept, too.
+        """
         how = Embedding(
             self.staging.place,
             job,
@@ -289,9 +318,9 @@ class _Run:
             self.settings.min_side,
             tuple(larger),
         )
-        segments = how.segments()
+        segments = how.segments(self.staging.writer)
         outcomes = segments.read_outcomes(len(records))
-        todo = [(i, records[i].id) for i in wanted if outcomes.kind[i] is None]
+        todo = [(i, records[i].id) for i in wanted if outcomes.kind[i] in (None, *try_again)]
         if not todo:
             return segments, outcomes
         # What is kept on this machine's disk is for this machine alone.
@@ -307,7 +336,21 @@ class _Run:
             self.progress.step(kind)
 
         workers.embed(how, todo, segments, start, step)
-        return segments, segments.read_outcomes(len(records))
+        outcomes = segments.read_outcomes(len(records))
+        if lost := sum(outcomes.kind[i] is None for i in wanted):
+            raise StoreUnfinishedError(
+                f"{self.path}: results of {lost} records can't be read again from its staging "
+                "folder; give the same command again to make them anew"
+            )
+        return segments, outcomes
+
+
+def _forget_changed(passes: list[Outcomes]) -> None:
+    """Let records stay as they were that not every backbone got, and got as the same bytes."""
+    first, *others = passes
+    for i in np.flatnonzero(first.segment >= 0).tolist():
+        if any(o.segment[i] < 0 or o.sha256[i] != first.sha256[i] for o in others):
+            first.kind[i], first.segment[i] = None, -1
 
 
 def _named(job: BackboneJob) -> dict[str, Any]:
@@ -336,9 +379,10 @@ def _has(base: FeatureStore, job: BackboneJob, described: dict[str, Any]) -> boo
 def _tidy(path: Place) -> None:
     """Remove the staging folder that a process killed in its last moment has left."""
     if STAGING in path.names():
-        with suppress(StoreBusyError), Staging(path) as staging:
+        # A store that is whole can be on a disk that can't be written.
+        with suppress(StoreBusyError, OSError), Staging(path) as staging:
             noted = staging.settings()
-            if noted is None or noted["task"] == MAKE:  # all else is somebody's unfinished work
+            if noted is None or noted.get("task") == MAKE:  # all else is somebody's unfinished work
                 staging.remove()
 
 

@@ -2,7 +2,8 @@
 
 Whoever finds it older than ``LEASE_SECONDS`` by the server's own clock may take it over, and so may
 a process on the same machine once the holder is gone. Every change is conditional on what was read
-before, so two can't take it at once, and a holder that slept too long learns that it lost it.
+before, so two can't take it at once. A holder that slept too long learns that it lost it with its
+next renewal, or at once where it asks.
 """
 
 import json
@@ -10,7 +11,9 @@ import os
 import platform
 import threading
 import uuid
+from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featurestore.errors import StoreBusyError, StoreUnreachableError
@@ -30,11 +33,17 @@ class Lease:
     place : ObjectPlace
     key : str
         Of the object that stands for the lock.
+
+    Attributes
+    ----------
+    writer : str
+        Of this holder alone: what names of files begin with that it writes.
     """
 
     def __init__(self, place: "ObjectPlace", key: str) -> None:
         self._place, self._key = place, key
         self._path = place.path(key)
+        self.writer = ""
         self._tag: Any = None
         self._renewed = 0
         self._lost = False
@@ -51,7 +60,9 @@ class Lease:
         """
         from obstore.exceptions import AlreadyExistsError
 
-        self._about = {"holder": uuid.uuid4().hex, **_this_process()}
+        holder = uuid.uuid4().hex
+        self._about = {"holder": holder, **_this_process()}
+        self.writer = f"{holder}-"
         with self._place.requests():
             try:
                 self._tag = self._place.store.put(self._path, self._body(), mode="create")
@@ -71,6 +82,18 @@ class Lease:
         if self._lost:
             raise self._busy("another process took over and")
 
+    def confirm(self) -> None:
+        """Ask the server whether it is still held: who slept doesn't know yet.
+
+        Raises
+        ------
+        StoreBusyError
+            If another process has taken it over.
+        StoreUnreachableError
+        """
+        self._renew()
+        self.check()
+
     def clear(self) -> None:
         """Do nothing: there are no folders, and ``release`` removes the object."""
 
@@ -79,9 +102,10 @@ class Lease:
         self._ended.set()
         if self._renewer is not None:
             self._renewer.join()
-        self._renew()  # tells whether it is ours to remove
-        if not self._lost:
-            self._place.delete(self._key)
+        with suppress(StoreUnreachableError):  # then it lapses
+            self._renew()  # tells whether it is ours to remove
+            if not self._lost:
+                self._place.delete(self._key)
 
     def _take_over(self) -> Any:
         from obstore.exceptions import PreconditionError
@@ -114,7 +138,8 @@ class Lease:
 
     def _renew_for_ever(self) -> None:
         while not self._ended.wait(LEASE_SECONDS / _RENEWALS):
-            self._renew()
+            with suppress(StoreUnreachableError):  # tried again soon; if too late, that will tell
+                self._renew()
             if self._lost:
                 return
 
@@ -136,8 +161,6 @@ class Lease:
                         self._lost = True
         except FileNotFoundError:
             self._lost = True
-        except StoreUnreachableError:
-            pass  # tried again soon; if too late, the condition tells
 
     def _read(self) -> tuple[Any, dict[str, Any]]:
         """Return the tag of what is there, and who wrote it."""
@@ -175,14 +198,21 @@ def _this_process() -> dict[str, Any]:
     import psutil
 
     process = psutil.Process()
-    return {"host": _host(), "pid": os.getpid(), "started": process.create_time()}
+    return {
+        "host": _host(),
+        "processes": _pid_namespace(),
+        "pid": os.getpid(),
+        "started": process.create_time(),
+    }
 
 
 def _is_gone(holder: dict[str, Any]) -> bool:
     """Return whether the holder ran on this machine and does no longer."""
     import psutil
 
-    if holder.get("host") != _host() or not isinstance(holder.get("pid"), int):
+    if (holder.get("host"), holder.get("processes")) != (_host(), _pid_namespace()):
+        return False
+    if not isinstance(holder.get("pid"), int):
         return False
     try:
         return bool(psutil.Process(holder["pid"]).create_time() != holder.get("started"))
@@ -195,5 +225,12 @@ def _is_gone(holder: dict[str, Any]) -> bool:
 def _host() -> str:
     import psutil
 
-    # Two containers may have the same name, but hardly the same start.
     return f"{platform.node()} ({psutil.boot_time():.0f})"
+
+
+def _pid_namespace() -> int:
+    """Return which processes this one sees: containers may share a machine's name and start."""
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:  # not Linux
+        return 0

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 
 from featurestore._lease import Lease
 from featurestore.errors import SourceError, StoreUnreachableError, in_short
@@ -35,23 +34,23 @@ def open_url(url: str) -> "ObjectPlace":
     StoreUnreachableError
         If the environment says nothing that such a store can be opened with.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in _SCHEMES:
-        raise SourceError(f"{parts.scheme}://...: is no place for a store; give a path, {SCHEMES}")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        shown = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    scheme, _, rest = url.partition("://")
+    if scheme not in _SCHEMES:
+        raise SourceError(f"{scheme}://...: is no place for a store; give a path, {SCHEMES}")
+    bucket, _, prefix = rest.partition("/")
+    prefix = prefix.strip("/")
+    # A secret may have a slash in it: nothing before an @ is shown.
+    if "@" in rest or ":" in bucket or "?" in rest or "#" in rest:
         raise SourceError(
-            f"{shown}: leave credentials and options out of the URL; they come from the "
+            f"{scheme}://...: leave credentials and options out of the URL; they come from the "
             "environment, such as AWS_ACCESS_KEY_ID"
         )
-    prefix = parts.path.strip("/")
-    if not parts.netloc or not prefix:
-        raise SourceError(f"{url}: give a bucket and a name in it: {parts.scheme}://bucket/fi.zarr")
-    bucket = f"{parts.scheme}://{parts.netloc}"
-    return ObjectPlace(bucket, prefix)
+    if not bucket or {"", ".", ".."} & set(prefix.split("/")):
+        raise SourceError(f"{url}: give a bucket and a name in it: {scheme}://bucket/fi.zarr")
+    return ObjectPlace(f"{scheme}://{bucket}", prefix)
 
 
-@functools.lru_cache(maxsize=16)  # connections are kept, and what is in memory stays there
+@functools.cache  # connections are kept, and what is in memory stays there
 def _open_bucket(bucket: str) -> Any:
     try:
         from obstore.store import MemoryStore, from_url
@@ -165,7 +164,7 @@ class ObjectPlace:
         """Return what zarr takes for the place of an array or group."""
         from featurestore._object_zarr import PrefixStore
 
-        return PrefixStore.of(self.store, self.path(key))
+        return PrefixStore.of(self, key)
 
     def lock(self, key: str) -> Lease:
         """Return a lock that lapses when its process doesn't renew it."""
@@ -214,4 +213,5 @@ def is_remote_error(error: BaseException) -> bool:
 def _said(error: BaseException) -> str:
     """Return what an object store's error says: its first line, without what signs a request."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    line = re.sub(r"//[^/\s@]*@", "//", line)  # a password in an endpoint's address
     return in_short(Exception(re.sub(r"\?[^\s)]*", "", line)))

@@ -18,20 +18,22 @@ class PrefixStore(WrapperStore[Any]):
     Parameters
     ----------
     store : zarr.storage.ObjectStore
-    prefix : str
+    place : ObjectPlace
+        Whose prefix it is; it turns the bucket's errors into ours.
     """
 
-    def __init__(self, store: Any, prefix: str) -> None:
+    def __init__(self, store: Any, place: Any) -> None:
         super().__init__(store)
-        self._prefix = prefix
+        self._place = place
+        self._prefix: str = place.path("")
 
     @classmethod
-    def of(cls, bucket: Any, prefix: str) -> "PrefixStore":
-        """Return the store of a prefix of a bucket as obstore opens it."""
-        return cls(ObjectStore(bucket), prefix)
+    def of(cls, place: Any, key: str) -> "PrefixStore":
+        """Return the store of what lies below a key of a place."""
+        return cls(ObjectStore(place.store), place.within(key) if key else place)
 
     def _with_store(self, store: Any) -> "PrefixStore":
-        return type(self)(store, self._prefix)
+        return type(self)(store, self._place)
 
     def __eq__(self, other: object) -> bool:
         """Return whether two are the same prefix of the same store."""
@@ -47,14 +49,16 @@ class PrefixStore(WrapperStore[Any]):
         return f"{self._prefix}/{key}" if key else self._prefix
 
     async def _below(self, paths: AsyncIterator[str]) -> AsyncIterator[str]:
-        async for path in paths:
-            yield path.removeprefix(f"{self._prefix}/")
+        with self._place.requests(reading=True):
+            async for path in paths:
+                yield path.removeprefix(f"{self._prefix}/")
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """Return the bytes of a key, or some of them; None if there are none."""
-        found: Buffer | None = await self._store.get(self._path(key), prototype, byte_range)
+        with self._place.requests(reading=True):
+            found: Buffer | None = await self._store.get(self._path(key), prototype, byte_range)
         return found
 
     async def get_partial_values(
@@ -64,39 +68,48 @@ class PrefixStore(WrapperStore[Any]):
     ) -> list[Buffer | None]:
         """Return some of the bytes of several keys."""
         ranges = [(self._path(key), part) for key, part in key_ranges]
-        found: list[Buffer | None] = await self._store.get_partial_values(prototype, ranges)
+        with self._place.requests(reading=True):
+            found: list[Buffer | None] = await self._store.get_partial_values(prototype, ranges)
         return found
 
     async def exists(self, key: str) -> bool:
         """Return whether there is such a key."""
-        return bool(await self._store.exists(self._path(key)))
+        with self._place.requests(reading=True):
+            return bool(await self._store.exists(self._path(key)))
 
     async def is_empty(self, prefix: str) -> bool:
         """Return whether there is nothing below a prefix."""
-        return bool(await self._store.is_empty(self._path(prefix)))
+        with self._place.requests(reading=True):
+            return bool(await self._store.is_empty(self._path(prefix)))
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write a key."""
-        await self._store.set(self._path(key), value)
+        with self._place.requests():
+            await self._store.set(self._path(key), value)
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Write a key that is not there."""
-        await self._store.set_if_not_exists(self._path(key), value)
+        with self._place.requests():
+            await self._store.set_if_not_exists(self._path(key), value)
 
     async def _set_many(self, values: Iterable[tuple[str, Buffer]]) -> None:
-        await self._store._set_many([(self._path(key), value) for key, value in values])
+        with self._place.requests():
+            await self._store._set_many([(self._path(key), value) for key, value in values])
 
     async def delete(self, key: str) -> None:
         """Remove a key."""
-        await self._store.delete(self._path(key))
+        with self._place.requests(reading=True):
+            await self._store.delete(self._path(key))
 
     async def delete_dir(self, prefix: str) -> None:
         """Remove all below a prefix."""
-        await self._store.delete_dir(self._path(prefix))
+        with self._place.requests(reading=True):
+            await self._store.delete_dir(self._path(prefix))
 
     async def clear(self) -> None:
         """Remove everything."""
-        await self._store.delete_dir(self._prefix)
+        with self._place.requests(reading=True):
+            await self._store.delete_dir(self._prefix)
 
     def list(self) -> AsyncIterator[str]:
         """Yield all keys."""
@@ -108,5 +121,4 @@ class PrefixStore(WrapperStore[Any]):
 
     def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """Yield the names right below a prefix."""
-        names: AsyncIterator[str] = self._store.list_dir(self._path(prefix))
-        return names
+        return self._below(self._store.list_dir(self._path(prefix)))

@@ -20,7 +20,15 @@ Location = str | Path  # a folder, or the URL of a prefix in an object store
 
 
 class Lock(Protocol):
-    """Held by the one process that writes a store."""
+    """Held by the one process that writes a store.
+
+    Attributes
+    ----------
+    writer : str
+        What names of files begin with that no later holder may write over.
+    """
+
+    writer: str
 
     def acquire(self) -> None:
         """Take it.
@@ -38,6 +46,17 @@ class Lock(Protocol):
         ------
         StoreBusyError
             If another process has it now.
+        """
+
+    def confirm(self) -> None:
+        """See to it that it is still held at this moment, whatever that takes.
+
+        Raises
+        ------
+        StoreBusyError
+            If another process has it now.
+        StoreUnreachableError
+            If nobody can tell.
         """
 
     def clear(self) -> None:
@@ -159,7 +178,7 @@ class LocalPlace:
     def keys(self) -> list[str]:
         """Return the keys of all files, sorted."""
         found = []
-        for folder, _, files in os.walk(self.folder):
+        for folder, _, files in os.walk(self.folder, onerror=_raise_unless_missing):
             here = Path(folder).relative_to(self.folder)
             found += [(here / name).as_posix() for name in files]
         return sorted(found)
@@ -198,8 +217,15 @@ class LocalPlace:
         return FileLock(self.folder / key)
 
 
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
 class FileLock:
     """A lock on a file; the system gives it back when its process ends."""
+
+    writer = ""  # nobody can take it while its holder sleeps
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -218,6 +244,8 @@ class FileLock:
 
     def check(self) -> None:
         """Do nothing: nobody can take it while it is held."""
+
+    confirm = check
 
     def clear(self) -> None:
         """Remove the folder that it lies in: it goes last, and while it is held."""

@@ -1,7 +1,7 @@
 """Some rows of a stored array, read when they are asked for."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,8 +38,8 @@ class ZarrRows:
     Parameters
     ----------
     array : zarr.Array (n, ...)
-    unreadable : callable
-        Returns what to raise in place of an error that reading raised.
+    reading : callable
+        Returns what reads are done in, such as ``FeatureStore.reading`` of the array.
 
     Attributes
     ----------
@@ -47,8 +47,8 @@ class ZarrRows:
     dtype : numpy.dtype
     """
 
-    def __init__(self, array: Any, unreadable: Callable[[Exception], Exception]) -> None:
-        self._array, self._unreadable = array, unreadable
+    def __init__(self, array: Any, reading: Callable[[], AbstractContextManager[None]]) -> None:
+        self._array, self._reading = array, reading
         self.shape: tuple[int, ...] = tuple(array.shape)
         self.dtype = np.dtype(array.dtype)
 
@@ -67,15 +67,6 @@ class ZarrRows:
             return np.empty((0, *self.shape[1:]), self.dtype)
         with self._reading():
             return np.asarray(self._array.oindex[rows])
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except IndexError:  # a row that the array doesn't have
-            raise
-        except Exception as error:  # zarr's codecs raise many kinds on damaged bytes
-            raise self._unreadable(error) from error
 
 
 class Rows:

@@ -2,8 +2,8 @@
 
 A segment is one ``.npz`` file of up to 128 results, or fewer with large images, which is there
 whole or not at all. Which results share a segment depends on timing; the store made from them
-doesn't. Of a record that is in two of them, which happens where work was given out twice, the later
-one counts.
+doesn't. Of a record that is in two of them, because work was given out twice or a failure was tried
+again, one with an image counts.
 """
 
 import io
@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,7 @@ class Outcomes:
     def where(self, records: npt.NDArray[np.int64]) -> "Where":
         """Return where the pixels and embeddings of some records are."""
         numbers, files = np.unique(self.segment[records], return_inverse=True)
+        assert (numbers >= 0).all()  # else some have none
         names = [self.files[number] for number in numbers.tolist()]
         return Where(names, files, self.position[records])
 
@@ -246,6 +248,11 @@ def _texts(values: Iterable[str]) -> npt.NDArray[np.str_]:
 
 
 def _spread(columns: dict[str, Any], number: int, into: Outcomes) -> None:
+    new = (columns["position"] >= 0) | (into.segment[columns["index"]] < 0)
+    columns = {
+        name: list(compress(column, new)) if isinstance(column, list) else column[new]
+        for name, column in columns.items()
+    }
     index = columns["index"]
     for name in _TEXTS:
         target = getattr(into, name)

@@ -113,8 +113,11 @@ def read_layout(folder: Path) -> Layout:
     """
     try:
         metadata = json.loads((folder / "zarr.json").read_bytes())
-    except (OSError, ValueError) as error:
-        raise StoreDamagedError(f"{folder}/zarr.json: can't be read ({error})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreDamagedError(
+            f"{folder}/zarr.json: can't be read ({error}); put it back from a copy, or delete the "
+            "store and make it again"
+        ) from None
     match metadata:
         case {
             "zarr_format": 3,

@@ -87,24 +87,39 @@ class Staging:
         """
         try:
             noted = json.loads(self.place.read(_SETTINGS))
+            if not isinstance(noted, dict):
+                raise ValueError("no settings")
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StoreDamagedError(
-                f"{self.place}/{_SETTINGS}: can't be read ({error}); delete {self._store} and "
-                "begin again"
+                f"{self.place}/{_SETTINGS}: can't be read ({error}); delete {self.place} and "
+                "give the command again"
             ) from None
-        assert isinstance(noted, dict)
         return noted
 
     def check(self) -> None:
-        """See to it that this process is still the one that writes.
+        """See to it that this process is still the one that writes, as far as it knows.
 
         Raises
         ------
         StoreBusyError
         """
         self._lock.check()
+
+    def confirm(self) -> None:
+        """See to it that this process is the one that writes at this moment.
+
+        Raises
+        ------
+        StoreBusyError, StoreUnreachableError
+        """
+        self._lock.confirm()
+
+    @property
+    def writer(self) -> str:
+        """What the names of this process' segments begin with."""
+        return self._lock.writer
 
     def remove(self) -> None:
         """Delete the staging folder: the store is finished, or there is nothing to keep."""

@@ -1,7 +1,8 @@
 """Reading a store."""
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path, PurePath
 from typing import Any
@@ -23,7 +24,6 @@ from featurestore.errors import (
     StoreError,
     StoreNotFoundError,
     StoreUnfinishedError,
-    StoreUnreachableError,
     StoreVersionError,
     in_short,
 )
@@ -55,8 +55,11 @@ def read_root(path: Place) -> dict[str, Any]:
         raise StoreNotFoundError(
             f"{path}: there is no store here; make one with `bench extract --store {path}`"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StoreDamagedError(f"{path}/zarr.json: can't be read ({error})") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        why = "it has no attributes" if isinstance(error, KeyError | TypeError) else error
+        raise StoreDamagedError(
+            f"{path}/zarr.json: can't be read ({why}); delete the store and make it again"
+        ) from None
     if not isinstance(attributes, dict) or attributes.get("format") != FORMAT:
         raise StoreNotFoundError(f"{path}: is a zarr group, but not one of `bench extract`'s")
     version = attributes.get("format_version")
@@ -112,7 +115,8 @@ class FeatureStore:
             raise StoreDamagedError(
                 f"{self.path}/{min(missing)}: is missing; delete the store and make it again"
             )
-        self._group = zarr.open_group(self.place.zarr(""), mode="r")
+        with self.reading("zarr.json"):
+            self._group = zarr.open_group(self.place.zarr(""), mode="r")
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -238,24 +242,21 @@ class FeatureStore:
         StoreDamagedError
             If its bytes can't be decoded.
         """
-        try:
+        with self.reading(name):
             return self.reader(name)[:] if _is_large(name) else np.asarray(self.array(name)[:])
-        except StoreError:
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """Turn what zarr raises where an array's bytes are damaged, of many kinds, into ours."""
+        try:
+            yield
+        except (StoreError, IndexError):  # no such row
             raise
-        except Exception as error:  # zarr's codecs raise many kinds on damaged bytes
-            raise self.unreadable(name, error) from error
-
-    def unreadable(self, name: str, error: Exception) -> StoreError:
-        """Return what to raise when an array can't be read: who is to blame, and what to do."""
-        from featurestore._object_place import is_remote_error
-
-        if is_remote_error(error):
-            return StoreUnreachableError(
-                f"{self.path}/{name}: can't be read ({in_short(error)}); give the same again"
-            )
-        return StoreDamagedError(
-            f"{self.path}/{name}: can't be read ({error}); `bench verify {self.path}` says more"
-        )
+        except Exception as error:
+            raise StoreDamagedError(
+                f"{self.path}/{name}: can't be read ({in_short(error)}); `bench verify "
+                f"{self.path}` says more"
+            ) from error
 
     def reader(self, name: str) -> RowReader:
         """Return what reads rows of images or embeddings, in any order, as quickly as can be.
@@ -280,7 +281,7 @@ class FeatureStore:
 
             with suppress(ForeignLayoutError):  # then zarr can
                 return LocalArray(self.place.folder / name)
-        return ZarrRows(self.array(name), partial(self.unreadable, name))
+        return ZarrRows(self.array(name), partial(self.reading, name))
 
     def array(self, name: str) -> "zarr.Array[Any]":
         """Return the array at a path such as "embeddings/mobilenet", to be read in parts.
@@ -292,12 +293,10 @@ class FeatureStore:
         StoreDamagedError, StoreUnreachableError
             If what describes it can't be read.
         """
-        try:
+        if f"{name}/zarr.json" not in self.attributes["objects"]:
+            raise KeyError(f"{self.path}: has no {name}")
+        with self.reading(name):
             array = self._group[name]
-        except KeyError:
-            raise
-        except Exception as error:
-            raise self.unreadable(name, error) from error
         assert isinstance(array, zarr.Array)
         return array
 

@@ -7,6 +7,7 @@ from featurestore._files import checksum
 from featurestore._objects import ROOT, hash_objects, list_objects
 from featurestore._place import Location, Place, place_of
 from featurestore._store import read_root
+from featurestore.errors import StoreBusyError
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,14 @@ def verify(path: Location) -> list[Damage]:
     StoreNotFoundError, StoreUnfinishedError, StoreVersionError, StoreDamagedError,
     StoreUnreachableError
         StoreDamagedError if the root can't even be read.
+    StoreBusyError
+        If it got more rows, or another backbone, in the meantime.
     """
     store = place_of(path)
-    root = read_root(store)
+    root, raw = read_root(store), store.read(ROOT)
     if root.get("checksum") != checksum(root):
         return [Damage("zarr.json", "checksum differs: labels, settings or checksums were altered")]
-    beside = json.loads(store.read(ROOT))
+    beside = json.loads(raw)
     del beside["attributes"]
     if beside != {"zarr_format": 3, "node_type": "group"}:
         return [Damage("zarr.json", "is no longer the root of a zarr group, or more than that")]
@@ -60,6 +63,8 @@ def verify(path: Location) -> list[Damage]:
             damages.append(Damage(key, f"checksum differs{_rows(store, key)}"))
     strange = sorted(found - root["objects"].keys())
     damages += [Damage(key, "is not part of the store") for key in strange]
+    if damages and store.read(ROOT) != raw:
+        raise StoreBusyError(f"{path}: was changed while it was verified; give the command again")
     return damages
 
 
@@ -73,6 +78,6 @@ def _rows(store: Place, key: str) -> str:
         size = meta["chunk_grid"]["configuration"]["chunk_shape"][0]
         start = int(place.split("/")[0]) * size
         stop = min(start + size, meta["shape"][0])
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
         return f" (of array {array})"
     return f" (rows {start} to {stop - 1} of {array})"

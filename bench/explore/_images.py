@@ -55,7 +55,5 @@ class Images:
         """Return what zarr decodes for one image anyway: a chunk, uint8 (rows, side, side, 3)."""
         array = self._arrays[size]
         start = number * array.chunks[0]
-        try:
+        with self._store.reading(array.path):
             return np.asarray(array[start : start + array.chunks[0]])
-        except Exception as error:  # zarr's codecs raise many kinds on damaged bytes
-            raise self._store.unreadable(array.path, error) from error

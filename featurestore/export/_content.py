@@ -126,10 +126,8 @@ class Content:
             yield start, {name: self._read(name, start, stop) for name in self.columns}
 
     def _read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
-        try:
+        with self.store.reading(name):
             part = self._reader.submit(self._load, name, start, stop).result()
-        except Exception as error:  # zarr's codecs raise many kinds on damaged bytes
-            raise self.store.unreadable(name, error) from error
         self._step(part.nbytes)
         return part
 

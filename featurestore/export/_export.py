@@ -45,7 +45,7 @@ def default_target(store: Location, form: str) -> Path:
     store : str or Path
     form : one of FORMATS
     """
-    path = Path(str(store).rpartition("/")[2]) if is_url(store) else Path(store)
+    path = Path(str(store).rstrip("/").rpartition("/")[2]) if is_url(store) else Path(store)
     if path.name in ("", ".."):
         path = path.resolve()
     return path.with_name(f"{path.stem}{_FORMS[form].ending}")
@@ -95,24 +95,21 @@ def export_store(
     path, how = Path(target), _FORMS[form]
     _refuse(path, store.place, how, force)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _held(path):
-        partial = path.with_name(f"{path.name}.partial")
-        _remove(partial)  # what a process that was killed has left
-        try:
-            if how.is_folder:
-                partial.mkdir()
-            content = Content(store, step)
-            begin(content.nbytes)
-            import_module(f"featurestore.export.{how.module}").write(content, partial)
-            if read_root(store.place)["fingerprint"] != store.fingerprint:
-                raise StoreBusyError(
-                    f"{store.path}: was changed while it was exported; give the command again"
-                )
-            _reach_disk(partial)
-            _refuse(path, store.place, how, force)  # somebody may have put something there
-            _put(partial, path)
-        finally:
-            _remove(partial)
+    with _workplace(path) as (partial, old):
+        if how.is_folder:
+            partial.mkdir()
+        content = Content(store, step)
+        begin(content.nbytes)
+        import_module(f"featurestore.export.{how.module}").write(content, partial)
+        if read_root(store.place)["fingerprint"] != store.fingerprint:
+            raise StoreBusyError(
+                f"{store.path}: was changed while it was exported; give the command again"
+            )
+        _reach_disk(partial)
+        _refuse(path, store.place, how, force)  # somebody may have put something there
+        if path.is_dir():
+            path.replace(old)  # a folder can't be replaced in one step
+        partial.replace(path)
     return path
 
 
@@ -149,10 +146,16 @@ def _is_export(folder: Path) -> bool:
 
 
 @contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """See to it that no other process writes the same export."""
-    held = path.with_name(f"{path.name}.lock")
-    lock = filelock.FileLock(held, timeout=0)
+def _workplace(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield where a new export is made and where an earlier one goes; both are gone afterwards.
+
+    No other process has them meanwhile. They lie in a hidden folder of their own, beside the
+    export: nothing that somebody else has named can be there.
+    """
+    folder = path.with_name(f".{path.name}.export")
+    partial, old = folder / "new", folder / "old"
+    folder.mkdir(exist_ok=True)
+    lock = filelock.FileLock(folder / "lock", timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout:
@@ -160,22 +163,19 @@ def _held(path: Path) -> Iterator[None]:
             f"{path}: another process is exporting to it; wait for it, or give another --out"
         ) from None
     try:
-        yield
+        _remove(partial)  # what a process that was killed has left
+        _put_back(old, path)
+        yield partial, old
     finally:
-        held.unlink(missing_ok=True)  # last, and while it is held
+        _put_back(old, path)
+        shutil.rmtree(folder, ignore_errors=True)  # while it is held
         lock.release()
 
 
-def _put(partial: Path, path: Path) -> None:
-    """Give an export its final name, in place of an earlier one."""
-    if not path.is_dir():
-        partial.replace(path)
-        return
-    # A folder can't be replaced in one step. Killed in between, there is none under the name.
-    old = path.with_name(f"{path.name}.old")
-    _remove(old)
-    path.replace(old)
-    partial.replace(path)
+def _put_back(old: Path, path: Path) -> None:
+    """Give an earlier export its name again, where the new one doesn't have it."""
+    if old.exists() and not path.exists():
+        old.replace(path)
     _remove(old)
 
 

@@ -5,6 +5,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from bench._runner import Outcome, RunOptions, _train_accuracy, run_models
 from classifiers import LinearProbe, load_model
 from featurestore import ExtractSettings, FeatureStore, extract, read_source
 from featurestore._rows import Rows, ZarrRows
-from featurestore.errors import StoreDamagedError
 
 SVM, MLP, PROBE = MODELS["pca-svm"], MODELS["mlp"], MODELS["linear-probe"]
 # Fewer labels than asked for are its end.
@@ -197,7 +197,7 @@ def test_train_accuracy_of_networks_is_of_as_many_images_as_that_on_test(
 
     def split(count: int) -> Split:
         rows = np.arange(count)
-        X = Rows(ZarrRows(array, StoreDamagedError), rows) if stored else np.asarray(array[:count])
+        X = Rows(ZarrRows(array, nullcontext), rows) if stored else np.asarray(array[:count])
         return Split(X, np.zeros(count, np.int64), np.zeros((count, 2), np.float32), rows)
 
     splits = {"train": split(40), "dev": split(dev), "test": split(test)}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from featurestore import ExtractSettings, FeatureStore, Source, extract, read_source, verify
-from featurestore.errors import StoreUnfinishedError
+from featurestore.errors import StoreDamagedError, StoreUnfinishedError
 
 
 class Killed(BaseException):
@@ -56,6 +56,40 @@ def test_a_commit_that_was_cut_short_is_ended_by_the_next_start(
     extract(nothing_to_fetch, store, settings)
     assert tree(store) == tree(finished)
     assert verify(store) == []
+
+
+def test_a_journal_of_somebody_else_moves_nothing_out_of_the_store(
+    store: Path, tmp_path: Path, small_sample: Source, settings: ExtractSettings
+) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (store / ".staging" / "next").mkdir(parents=True)
+    (store / ".staging" / "commit.json").write_text('["../../../mine"]')
+    (tmp_path / "copy.zarr" / ".staging" / "other").write_text("other")
+    extract(small_sample, store, settings)
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert verify(store) == []
+
+
+def test_a_damaged_store_gets_no_rows(
+    photo_folder: Path, settings: ExtractSettings, tmp_path: Path
+) -> None:
+    healed = (photo_folder / "joy" / "3.jpg").read_bytes()
+    (photo_folder / "joy" / "3.jpg").write_bytes(b"damaged")
+    source, store = read_source(str(photo_folder)), tmp_path / "s"
+    extract(source, store, settings)
+    (photo_folder / "joy" / "3.jpg").write_bytes(healed)
+    shard = store / "embeddings" / "mobilenet" / "c" / "0" / "0"
+    content = bytearray(shard.read_bytes())
+    content[1000] ^= 64
+    shard.write_bytes(content)
+    with pytest.raises(
+        StoreDamagedError, match=r"c/0/0: checksum differs .*; make the store again"
+    ):
+        extract(source, store, settings, retry=["not_image"])
+    assert len(verify(store)) == 1
+    content[1000] ^= 64
+    shard.write_bytes(content)
+    assert len(extract(source, store, settings, retry=["not_image"])) == 30
 
 
 @pytest.mark.parametrize("moved", [0, 20, 999])

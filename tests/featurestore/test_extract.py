@@ -32,7 +32,7 @@ from featurestore import (
 from featurestore._backbones import find_weights, get_backbone, hash_file
 from featurestore._decode import decode
 from featurestore._engines import make_engine
-from featurestore._place import LocalPlace
+from featurestore._place import FileLock, LocalPlace
 from featurestore._records import in_store_order
 from featurestore._segments import Segments
 from featurestore._staging import Staging
@@ -235,6 +235,22 @@ class TestFailures:
             extract(read_source(str(tmp_path / "photos")), tmp_path / "s.zarr", settings)
         assert "\n" not in str(error.value)
         assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+    def test_a_source_without_one_image_says_so_beside_a_file_of_somebody(
+        self, tmp_path: Path, settings: ExtractSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "photos" / "joy").mkdir(parents=True)
+        (tmp_path / "photos" / "joy" / "0.jpg").write_text("text")
+        remove = Staging.remove
+
+        def remove_late(self: Staging) -> None:
+            remove(self)
+            (tmp_path / "s.zarr" / "mine").touch()
+
+        monkeypatch.setattr(Staging, "remove", remove_late)
+        with pytest.raises(SourceError, match="none of its 1 records"):
+            extract(read_source(str(tmp_path / "photos")), tmp_path / "s.zarr", settings)
+        assert (tmp_path / "s.zarr" / "mine").exists()
 
     def test_a_broken_machine_is_raised_and_leaves_the_store_resumable(
         self, small_sample: Source, tmp_path: Path, settings: ExtractSettings
@@ -609,6 +625,28 @@ class TestResume:
         extract(small_sample, tmp_path / "s", settings)
         assert read_tree(tmp_path / "s") == read_tree(finished)
 
+    def test_results_that_can_not_be_read_again_are_told_and_made_anew(
+        self,
+        finished: Path,
+        small_sample: Source,
+        tmp_path: Path,
+        settings: ExtractSettings,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        flush = Segments.flush
+
+        def cut(self: Segments) -> None:
+            flush(self)
+            for file in (tmp_path / "s" / ".staging" / "segments" / "mobilenet").iterdir():
+                file.write_bytes(file.read_bytes()[:-9])
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Segments, "flush", cut)
+            with pytest.raises(StoreUnfinishedError, match="results of 80 records can't be read"):
+                extract(small_sample, tmp_path / "s", settings)
+        extract(small_sample, tmp_path / "s", settings)
+        assert read_tree(tmp_path / "s") == read_tree(finished)
+
     def test_what_an_interrupted_writing_left_is_written_anew(
         self, finished: Path, small_sample: Source, tmp_path: Path, settings: ExtractSettings
     ) -> None:
@@ -633,6 +671,21 @@ class TestResume:
         extract(small_sample, store, settings)
         assert read_tree(store) == read_tree(finished)
         assert not (store / ".staging").exists()
+
+    def test_a_staging_folder_that_can_not_be_removed_is_left_alone(
+        self,
+        store: Path,
+        small_sample: Source,
+        settings: ExtractSettings,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        (store / ".staging").mkdir()
+
+        def refuse(self: FileLock) -> None:
+            raise PermissionError(30, "Read-only file system")
+
+        monkeypatch.setattr(FileLock, "acquire", refuse)
+        assert len(extract(small_sample, store, settings)) == 80
 
 
 @dataclass

@@ -28,7 +28,13 @@ from featurestore._backbones import find_weights
 from featurestore._engines import converted
 from featurestore._objects import list_objects
 from featurestore._place import LocalPlace
-from featurestore.errors import SourceError, StoreMismatchError, StoreNotFoundError
+from featurestore.errors import (
+    NotFound,
+    SourceError,
+    StoreMismatchError,
+    StoreNotFoundError,
+    Timeout,
+)
 
 WEB = WebSettings(allow_private_hosts=True, threads=8, seconds=5.0, tries=2)
 EMOTIONS = ("amusement", "awe", "sadness")
@@ -162,6 +168,43 @@ class TestRetry:
         assert store.embeddings("mobilenet").shape == store.embeddings("other").shape == (31, 1024)
         assert np.abs(store.embeddings("other")[30]).max() > 0
 
+    def test_what_a_further_backbone_does_not_get_stays_as_it_was(
+        self,
+        photo_folder: Path,
+        tmp_path: Path,
+        settings: ExtractSettings,
+        other_backbone: ExtractSettings,
+    ) -> None:
+        files = [photo_folder / "joy" / f"{number}.jpg" for number in range(3)]
+        healed = [file.read_bytes() for file in files]
+        for file in files:
+            file.write_bytes(b"damaged")
+        source = read_source(str(photo_folder))
+        for with_backbone in (settings, other_backbone):
+            extract(source, tmp_path / "s", with_backbone)
+        for file, data in zip(files, healed, strict=True):
+            file.write_bytes(data)
+        had: Counter[str] = Counter()
+
+        def fetch(location: str) -> bytes:
+            had[location] += 1
+            if location == "joy/0.jpg" and had[location] == 2:
+                raise NotFound("moved away in between")
+            if location == "joy/1.jpg" and had[location] == 2:
+                return healed[2] + b"and more"
+            return source.fetch(location)
+
+        changing = replace(source, fetch=fetch)
+        store = extract(changing, tmp_path / "s", settings, retry=["not_image"])
+        assert len(store) == 28
+        manifest = store.manifest()
+        kinds = dict(zip(manifest["id"].tolist(), manifest["kind"].tolist(), strict=True))
+        assert [kinds[f"joy/{n}.jpg"] for n in range(3)] == ["not_image", "not_image", ""]
+        alone = extract(source, tmp_path / "alone", other_backbone)
+        row = alone.manifest()["row"][alone.manifest()["id"] == "joy/2.jpg"][0]
+        np.testing.assert_array_equal(store.embeddings("other")[27], alone.embeddings()[row])
+        assert verify(store.path) == []
+
     def test_kinds_that_make_no_sense_are_named(
         self, source: Source, tmp_path: Path, settings: ExtractSettings
     ) -> None:
@@ -188,6 +231,31 @@ def other_backbone(settings: ExtractSettings, monkeypatch: pytest.MonkeyPatch) -
 
 
 class TestSecondBackbone:
+    def test_what_was_had_is_kept_where_only_passing_failures_are_left(
+        self,
+        small_sample: Source,
+        tmp_path: Path,
+        settings: ExtractSettings,
+        other_backbone: ExtractSettings,
+    ) -> None:
+        extract(small_sample, tmp_path / "s", settings)
+        slow, asked = small_sample.records[7].id, []
+
+        def fetch(location: str) -> bytes:
+            asked.append(location)
+            if location == slow and len(asked) <= 80:
+                raise Timeout("not done in time")
+            return small_sample.fetch(location)
+
+        source = replace(small_sample, fetch=fetch)
+        with pytest.raises(SourceError, match=r"1 of its 80 .* \(timeout\): give the same command"):
+            extract(source, tmp_path / "s", other_backbone)
+        store = extract(source, tmp_path / "s", other_backbone)
+        assert asked[80:] == [slow]
+        assert verify(store.path) == []
+        alone = extract(small_sample, tmp_path / "alone", other_backbone)
+        np.testing.assert_array_equal(store.embeddings("other")[:], alone.embeddings()[:])
+
     def test_it_is_added_and_all_else_is_left_alone(
         self,
         source: Source,

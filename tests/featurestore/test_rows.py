@@ -1,5 +1,7 @@
 """Some rows of a stored array, read when they are asked for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,19 @@ def local(folder: Path) -> RowReader:
     return LocalArray(folder / "a")
 
 
+@contextmanager
+def reading() -> Iterator[None]:
+    try:
+        yield
+    except IndexError:
+        raise
+    except Exception as error:
+        raise StoreDamagedError("damaged") from error
+
+
 def through_zarr(folder: Path) -> RowReader:
     array = zarr.create_array(folder / "a", data=WHOLE, chunks=(8, 32, 32, 3))
-    return ZarrRows(array, StoreDamagedError)
+    return ZarrRows(array, reading)
 
 
 class Watched:

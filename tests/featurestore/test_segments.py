@@ -66,6 +66,22 @@ def test_results_come_back_as_they_went_in(tmp_path: Path, results: list[Result]
     assert (found.segment[6], found.position[6]) == (-1, -1)
 
 
+def test_a_record_that_was_tried_again_counts_as_the_one_with_an_image(
+    tmp_path: Path, results: list[Result]
+) -> None:
+    for prefix, kind in (("a-", "timeout"), ("c-", "gone")):
+        failed = Segments(LocalPlace(tmp_path), prefix)
+        failed.add(Result(0, kind=kind))
+        failed.flush()
+    had = Segments(LocalPlace(tmp_path), "b-")
+    had.add(results[0])
+    had.flush()
+    outcomes = had.read_outcomes(2)
+    assert outcomes.kind == ["", None]
+    assert outcomes.files[outcomes.segment[0]] == "b-00000000.npz"
+    assert outcomes.sha256[0] == results[0].sha256
+
+
 def test_rows_come_in_the_order_that_is_asked_for(tmp_path: Path, results: list[Result]) -> None:
     for result in results:
         written(tmp_path, [result])

@@ -35,10 +35,11 @@ def test_what_came_too_late_for_an_earlier_extraction_is_removed(tmp_path: Path)
         assert segments.read_outcomes(1).kind == ["gone"]
 
 
-def test_damaged_settings_are_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b'{"seed": \xff', b"[]", b"7", b"[" * 100_000])
+def test_damaged_settings_are_one_line(tmp_path: Path, content: bytes) -> None:
     with Staging(LocalPlace(tmp_path)) as staging:
         staging.begin({"seed": 0})
-        (tmp_path / ".staging" / "settings.json").write_bytes(b'{"seed": \xff')
+        (tmp_path / ".staging" / "settings.json").write_bytes(content)
         with pytest.raises(StoreDamagedError, match=r"settings\.json: can't be read") as caught:
             staging.begin({"seed": 0})
     assert "\n" not in str(caught.value)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -11,8 +12,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from featurestore import ExtractSettings, FeatureStore, extract, read_source, verify
+from featurestore._objects import hash_objects
+from featurestore._place import Place
 from featurestore._verify import Damage
 from featurestore.errors import (
+    StoreBusyError,
     StoreDamagedError,
     StoreError,
     StoreNotFoundError,
@@ -51,6 +55,26 @@ def test_a_flipped_bit_is_found_and_its_file_named(store: Path, key: str, place:
     (damage,) = verify(store)
     assert damage.place == key
     assert damage.what.startswith("checksum differs")
+
+
+def test_rows_that_come_in_the_meantime_are_no_damage(
+    photo_folder: Path, settings: ExtractSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healed = (photo_folder / "joy" / "3.jpg").read_bytes()
+    (photo_folder / "joy" / "3.jpg").write_bytes(b"damaged")
+    source = read_source(str(photo_folder))
+    extract(source, tmp_path / "s", settings)
+    (photo_folder / "joy" / "3.jpg").write_bytes(healed)
+
+    def append_first(store: Place, keys: list[str]) -> Any:
+        monkeypatch.undo()
+        extract(source, tmp_path / "s", settings, retry=["not_image"])
+        return hash_objects(store, keys)
+
+    monkeypatch.setattr("featurestore._verify.hash_objects", append_first)
+    with pytest.raises(StoreBusyError, match="was changed while it was verified"):
+        verify(tmp_path / "s")
+    assert verify(tmp_path / "s") == []
 
 
 def test_every_file_is_covered(store: Path) -> None:

@@ -116,15 +116,52 @@ def test_a_killed_export_leaves_nothing_under_the_name_and_goes_again(
     run = subprocess.run([sys.executable, "-c", code], cwd=root, env={**os.environ})
     assert run.returncode == -9
     assert not path.exists()
-    assert (tmp_path / "to" / "out.partial").exists()
+    assert (tmp_path / "to" / ".out.export" / "new").exists()
     export_store(opened, form, path)
     assert contents(path) == contents(export_store(opened, form, tmp_path / "undisturbed"))
     assert [entry.name for entry in path.parent.iterdir()] == ["out"]
 
 
+def test_an_export_comes_back_when_the_next_one_did_not_get_its_name(
+    opened: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = export_store(opened, "tfrecord", tmp_path / "out")
+    before = contents(path)
+    rename = Path.replace
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError("no more names")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="no more names"):
+        export_store(opened, "tfrecord", path, force=True)
+    assert contents(path) == before
+    # The same after a kill, which leaves it to the next one.
+    (tmp_path / ".out.export").mkdir()
+    rename(path, tmp_path / ".out.export" / "old")
+    with pytest.raises(FeatureStoreError, match="is there already"):
+        export_store(opened, "tfrecord", path)
+    assert contents(path) == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("form", ["h5", "webdataset"])
+def test_files_beside_it_are_somebodys_own(opened: FeatureStore, tmp_path: Path, form: str) -> None:
+    for ending in ("old", "partial", "lock"):
+        (tmp_path / f"out.{ending}").mkdir()
+        (tmp_path / f"out.{ending}" / "mine").touch()
+    for force in (False, True):
+        export_store(opened, form, tmp_path / "out", force=force)
+    assert sorted(path.name for path in tmp_path.rglob("mine")) == ["mine"] * 3
+    assert len(list(tmp_path.iterdir())) == 4
+
+
 def test_two_processes_do_not_write_the_same(opened: FeatureStore, tmp_path: Path) -> None:
+    (tmp_path / ".a.h5.export").mkdir()
     with (
-        filelock.FileLock(tmp_path / "a.h5.lock"),
+        filelock.FileLock(tmp_path / ".a.h5.export" / "lock"),
         pytest.raises(StoreBusyError, match=r"a\.h5: another process is exporting"),
     ):
         export_store(opened, "h5", tmp_path / "a.h5")
@@ -170,6 +207,8 @@ def test_columns(opened: FeatureStore) -> None:
         ("a/fi.zarr", "h5", "a/fi.h5"),
         ("fi", "tfrecord", "fi_tfrecord"),
         ("fi.zarr/", "webdataset", "fi_webdataset"),
+        ("s3://bucket/a/fi.zarr", "h5", "fi.h5"),
+        ("s3://bucket/fi.zarr/", "h5", "fi.h5"),
     ],
 )
 def test_default_targets(store: str, form: str, target: str) -> None:
