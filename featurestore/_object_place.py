@@ -189,7 +189,7 @@ class ObjectPlace:
                 raise
             raise StoreUnreachableError(
                 f"{self._bucket}: can't be reached ({_said(error)}); check the address, the "
-                "network and the credentials in the environment"
+                "network and the credentials in the environment, and give the same again"
             ) from None
 
     def _list(self) -> list[Any]:

@@ -6,19 +6,34 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import pytest
+from s3_server import S3Server
 
-from featurestore import ExtractSettings, FeatureStore, Source, extract, read_source, verify
+from featurestore import (
+    ExtractSettings,
+    FeatureStore,
+    Source,
+    _object_place,
+    _tasks,
+    extract,
+    read_source,
+    verify,
+)
+from featurestore._layout import open_to_write
 from featurestore._object_place import ObjectPlace, open_url
 from featurestore._place import Place, place_of
+from featurestore._staging import Staging
 from featurestore.errors import (
     StoreDamagedError,
     StoreNotFoundError,
     StoreUnfinishedError,
+    StoreUnreachableError,
 )
 
 
@@ -49,6 +64,38 @@ def test_a_store_has_the_same_bytes_as_one_on_a_disk(
     assert store.manifest()["id"].tolist() == local.manifest()["id"].tolist()
     # A finished one is left alone.
     extract(replace(small_sample, fetch=lambda location: b""), url, settings)
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_away_while_arrays_are_written_is_one_line(
+    finished: Path,
+    small_sample: Source,
+    settings: ExtractSettings,
+    url: str,
+    s3_server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    retry = {"max_retries": 1, "retry_timeout": timedelta(seconds=1)}
+    leave = Staging.__exit__
+
+    def cut_off(folder: Place, name: str) -> Any:
+        s3_server.stop()
+        return open_to_write(folder, name)
+
+    def back_again(self: Staging, *about: Any) -> None:
+        s3_server.start()
+        leave(self, *about)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_object_place, "_RETRY", retry)
+        _object_place._open_bucket.cache_clear()
+        patch.setattr(_tasks, "open_to_write", cut_off)
+        patch.setattr(Staging, "__exit__", back_again)
+        with pytest.raises(StoreUnreachableError, match=r"can't be reached .* give the same"):
+            extract(small_sample, url, settings)
+    _object_place._open_bucket.cache_clear()
+    extract(replace(small_sample, fetch=lambda location: b""), url, settings)
+    assert tree(place_of(url)) == tree(place_of(finished))
 
 
 @pytest.mark.slow

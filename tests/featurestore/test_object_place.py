@@ -1,9 +1,11 @@
 """Places in an object store: what a folder does with renames, without them."""
 
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,18 @@ from uuid import uuid4
 import pytest
 
 from featurestore import _lease, _object_place
+from featurestore._commit import commit, finish_commit
 from featurestore._object_place import ObjectPlace, open_url
+from featurestore._pipeline import Result
 from featurestore._place import LocalPlace, Place, place_of
+from featurestore._segments import Segments
 from featurestore._staging import Staging
-from featurestore.errors import SourceError, StoreBusyError, StoreUnreachableError
+from featurestore.errors import (
+    FeatureStoreError,
+    SourceError,
+    StoreBusyError,
+    StoreUnreachableError,
+)
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])
@@ -132,11 +142,15 @@ def test_zarr_writes_where_the_place_says(place: Place) -> None:
         ("s3://bucket/x?aws_secret_access_key=secret", "leave credentials and options out"),
         ("s3://bucket", "give a bucket and a name in it"),
         ("s3:///x", "give a bucket and a name in it"),
+        ("s3://[x/fi.zarr", "can't be opened"),
+        ("s3://bucket/a//b", "give a bucket and a name in it"),
+        ("memory://bucket/..", "give a bucket and a name in it"),
+        ("s3://AKIA:abc/secret@bucket/x", "leave credentials and options out"),
     ],
 )
 def test_a_url_that_names_no_place_is_one_line_without_secrets(url: str, what: str) -> None:
-    with pytest.raises(SourceError, match=what) as caught:
-        place_of(url)
+    with pytest.raises(FeatureStoreError, match=what) as caught:
+        place_of(url).read("a")
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -160,6 +174,24 @@ def test_a_server_that_is_not_there_is_one_line(
         assert "\n" not in str(caught.value)
         assert s3["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
         assert s3["AWS_ACCESS_KEY_ID"] not in str(caught.value)
+
+
+def test_a_password_in_an_endpoint_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, s3: dict[str, str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://user:passw@127.0.0.1:9")
+    monkeypatch.setattr(_object_place, "_RETRY", {"max_retries": 0})
+    with pytest.raises(StoreUnreachableError, match=r"127\.0\.0\.1") as caught:
+        open_url(f"s3://{uuid4().hex}/x").read("a")
+    assert "passw" not in str(caught.value)
+
+
+def test_what_is_in_memory_stays_there() -> None:
+    place = open_url(f"memory://{uuid4().hex}/x")
+    place.write("a", b"b")
+    for _ in range(40):
+        open_url(f"memory://{uuid4().hex}/x").write("a", b"c")
+    assert place.read("a") == b"b"
 
 
 @pytest.mark.usefixtures("s3")
@@ -250,6 +282,93 @@ def test_a_lock_that_lapsed_is_taken_over_and_its_holder_learns_it(
     second._renew()
     second.check()
     second.release()
+    assert remote.keys() == []
+
+
+@pytest.fixture
+def taken_over(
+    remote: ObjectPlace, elsewhere: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Staging, Staging]]:
+    """The stagings of a holder that slept, and of another that took its lock over."""
+    first, second = Staging(remote), Staging(remote)
+    first.__enter__()
+    later = datetime.now(UTC) + timedelta(seconds=61)
+    with monkeypatch.context() as patch:
+        patch.setattr(_lease.Lease, "_server_time", lambda self: later)
+        second.__enter__()
+    yield first, second
+    first.__exit__(None, None, None)
+    second.confirm()
+    second.__exit__(None, None, None)
+
+
+def test_a_holder_that_slept_commits_nothing(
+    remote: ObjectPlace, taken_over: tuple[Staging, Staging]
+) -> None:
+    first, second = taken_over
+    second.begin({"seed": 0})
+    before = remote.keys()
+    first.check()  # it doesn't know yet
+    with pytest.raises(StoreBusyError, match="took over"):
+        commit(remote, first.confirm)
+    assert remote.keys() == before
+    remote.write(".staging/commit.json", b"")
+    with pytest.raises(StoreBusyError, match="took over"):
+        finish_commit(remote, first.confirm)
+    assert ".staging/settings.json" in remote.keys()  # noqa: SIM118  # no dict
+
+
+def test_a_holder_that_slept_writes_over_no_results(
+    remote: ObjectPlace, taken_over: tuple[Staging, Staging]
+) -> None:
+    for number, staging in enumerate(taken_over):
+        segments = Segments(remote.within("segments"), staging.writer)
+        segments.read_outcomes(3)
+        segments.add(Result(number, kind="gone"))
+        segments.flush()
+    assert Segments(remote.within("segments")).read_outcomes(3).kind == ["gone", "gone", None]
+
+
+def test_a_lock_of_which_nobody_can_tell_is_left_to_lapse(
+    remote: ObjectPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = remote.lock("lock")
+    lock.acquire()
+
+    def fail(self: ObjectPlace, **kind: bool) -> Any:
+        raise StoreUnreachableError("the server is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectPlace, "requests", fail)
+        with pytest.raises(StoreUnreachableError):
+            lock.confirm()
+        lock.release()
+    assert remote.keys() == ["lock"]
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no processes can be hidden here")
+def test_a_process_of_another_container_is_not_taken_for_gone(s3: dict[str, str]) -> None:
+    url = f"s3://bucket/{uuid4().hex}/store"
+    code = (
+        "import sys; from featurestore._place import place_of\n"
+        "place_of(sys.argv[1]).lock('lock').acquire(); print('held', flush=True); sys.stdin.read()"
+    )
+    hidden = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    with subprocess.Popen(
+        [*hidden, sys.executable, "-c", code, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        if other.stdout.readline().strip() != b"held":
+            pytest.skip("no processes may be hidden here")
+        with pytest.raises(StoreBusyError):
+            place_of(url).lock("lock").acquire()
+        other.communicate(b"")
+
+
+def test_what_a_killed_process_asked_a_server_with_is_cleared_away(remote: ObjectPlace) -> None:
+    remote.write(".staging/lock.0123", b"")
+    with Staging(remote) as staging:
+        staging.remove()
     assert remote.keys() == []
 
 

@@ -1,15 +1,17 @@
 """Reading a store: what is there comes back, what isn't a finished store is refused by kind."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import zarr
 
-from featurestore import FeatureStore, StoreError
+from featurestore import FeatureStore, StoreError, verify
 from featurestore.errors import (
     StoreDamagedError,
     StoreNotFoundError,
@@ -109,6 +111,52 @@ def test_a_damaged_root_is_one_line(store: Path, content: bytes) -> None:
     with pytest.raises(StoreDamagedError, match=r"zarr\.json: can't be read") as error:
         FeatureStore(store)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("changed", [{"node_type": "array"}, {"consolidated_metadata": {"x": 1}}])
+def test_a_root_that_zarr_can_not_open_is_one_line(store: Path, changed: dict[str, Any]) -> None:
+    root = json.loads((store / "zarr.json").read_text())
+    (store / "zarr.json").write_text(json.dumps(root | changed))
+    with pytest.raises(StoreDamagedError, match=r"zarr\.json: can't be read") as error:
+        FeatureStore(store)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"data_type"', '"data_tyqe"'), ('"fill_value"', '"x"'), ('"regular"', '"regu\\nlar"')],
+)
+def test_a_damaged_description_of_an_array_is_one_line(store: Path, old: str, new: str) -> None:
+    text = (store / "images" / "zarr.json").read_text()
+    assert old in text
+    (store / "images" / "zarr.json").write_text(text.replace(old, new))
+    with pytest.raises(StoreDamagedError, match="images: can't be read") as error:
+        FeatureStore(store).array("images")
+    assert "\n" not in str(error.value)
+    with pytest.raises(KeyError, match="has no images_7"):
+        FeatureStore(store).array("images_7")
+
+
+def test_a_description_that_nests_without_end_is_damage(store: Path) -> None:
+    (store / "images" / "zarr.json").write_bytes(b"[" * 100_000)
+    with pytest.raises(StoreDamagedError, match="can't be read"):
+        FeatureStore(store).reader("images")
+    assert [damage.place for damage in verify(store)] == ["images/zarr.json"]
+
+
+def test_a_folder_that_can_not_be_listed_is_not_missing(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def fail(path: Any) -> Any:
+        if Path(path).name == "c":
+            raise OSError(5, "Input/output error", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        FeatureStore(store)
 
 
 @pytest.mark.parametrize("column", ["labels", "label_strength", "splits"])
