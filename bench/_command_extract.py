@@ -1,5 +1,6 @@
 """``bench extract``."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -298,7 +299,7 @@ def make_store(
         click.echo(f"{store} is finished already; nothing was done.")
     click.echo(show_store(made))
     if not str(store).startswith("memory://"):  # which ends with this process
-        named = "" if store == DEFAULT_STORE else f" --store {store}"
+        named = "" if store == DEFAULT_STORE else f" --store {shlex.quote(str(store))}"
         click.echo(f"\nNext: bench run --all{named}")
 
 

@@ -42,6 +42,13 @@ def verify(store: Location) -> None:
     damages = fs.verify(store)
     for damage in damages:
         click.echo(f"{store}/{damage.place}: {damage.what}", err=True)
+    strange = sum(damage.is_strange for damage in damages)
+    if strange and strange == len(damages):
+        found = "1 file in it is" if strange == 1 else f"{strange} files in it are"
+        raise click.ClickException(
+            f"{store} itself is sound, but {found} not part of it; move what you want to keep "
+            "somewhere else and delete it here"
+        )
     if damages:
         places = "1 place" if len(damages) == 1 else f"{len(damages)} places"
         raise click.ClickException(

@@ -3,6 +3,7 @@
 import atexit
 import functools
 import logging
+import os
 import signal
 import threading
 import warnings
@@ -87,7 +88,7 @@ def _listen() -> None:
     _asked_to_stop.clear()
     signal.signal(signal.SIGTERM, _interrupt)
     # What a shell starts in the background has SIGINT ignored, and keeps it so.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _end_at_once):
         signal.signal(signal.SIGINT, _interrupt)
 
 
@@ -96,7 +97,15 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise StoppedError
 
 
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    os._exit(130)
+
+
 def _end_stopped() -> NoReturn:
+    # Whoever asks again wants it to end now; there is nothing to keep.
+    for sent in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(sent) is _interrupt:
+            signal.signal(sent, _end_at_once)
     atexit.register(_hush)
     click.echo("\nStopped. Give the same command again to go on.", err=True)
     raise SystemExit(130) from None

@@ -20,13 +20,49 @@ class TimeIsUpError(Exception):
     """The time was used up while a model was trained."""
 
 
+class _Log:
+    """A line each minute, with the time that is left.
+
+    Parameters
+    ----------
+    name : str
+    total, done : int
+        Steps in all, and those that were done before.
+    """
+
+    def __init__(self, name: str, total: int = 0, done: int = 0) -> None:
+        self.name, self.total, self.done = name, total, done
+        self._spoken = time.monotonic()
+        self._first: tuple[int, float] | None = None
+
+    def tell(self, done: int, text: str) -> None:
+        """Note how many steps are done; say so if it is time."""
+        now, self.done = time.monotonic(), done
+        if self._first is None:  # what went before it, such as compiling, tells nothing
+            self._first = done, now
+        if now - self._spoken < LINE_SECONDS:
+            return
+        self._spoken = now
+        before, begun = self._first
+        left = (now - begun) * (self.total - done) / max(done - before, 1)
+        shown = f"about {left / 60:.0f} min left" if done > before else "just begun"
+        click.echo(f"{self.name}: {text}; {shown}", err=True)
+
+
 @contextmanager
 def extraction_progress() -> Iterator[Progress]:
-    """Yield a Progress that shows a bar with images a second, time left and failures."""
+    """Yield a Progress that shows how far it is, with failures and the time left.
+
+    On a terminal that is a bar; elsewhere, as in a log file, a line each minute.
+    """
     bars: list[tqdm[Any]] = []
+    logs: list[_Log] = []
     failed: Counter[str] = Counter()
+    counts = ""
+    terminal = sys.stderr.isatty()
 
     def begin(total: int, done: int) -> None:
+        logs.append(_Log("extracting", total, done))
         if done:
             click.echo(f"going on: {done:,} of {total:,} records were done before", err=True)
         bars.append(
@@ -36,16 +72,22 @@ def extraction_progress() -> Iterator[Progress]:
                 unit="img",
                 desc="extracting",
                 smoothing=0.1,
-                disable=not sys.stderr.isatty(),
+                disable=not terminal,
             )
         )
 
     def step(kind: str) -> None:
+        nonlocal counts
         if kind:
             failed[kind] += 1
-            counts = ", ".join(f"{name} {count}" for name, count in failed.most_common(4))
-            bars[-1].set_postfix_str(f"failed {failed.total()} ({counts})", refresh=False)
+            kinds = ", ".join(f"{name} {count}" for name, count in failed.most_common(4))
+            counts = f"failed {failed.total()} ({kinds})"
+            bars[-1].set_postfix_str(counts, refresh=False)
         bars[-1].update()
+        log = logs[-1]
+        if not terminal:
+            text = f"{log.done + 1:,} of {log.total:,} records, {counts}"
+            log.tell(log.done + 1, text.removesuffix(", "))
 
     def stage(line: str) -> None:
         for bar in bars:
@@ -71,22 +113,18 @@ def fit_progress(
     """
     terminal = sys.stderr.isatty()
     bars: list[tqdm[Any]] = []
-    begun = spoken = time.monotonic()
+    log = _Log(name)
 
     def step(done: int, total: int, text: str) -> None:
-        nonlocal spoken
         if not bars:
             bars.append(tqdm(total=total, desc=name, delay=2, leave=False, disable=not terminal))
         bars[0].total = total
         bars[0].set_postfix_str(text, refresh=False)
         bars[0].update(done - bars[0].n)
-        now = time.monotonic()
-        if not terminal and now - spoken >= LINE_SECONDS:
-            spoken = now
-            left = (now - begun) * (total - done) / max(done, 1)
-            shown = f"about {left / 60:.0f} min left" if done else "just begun"
-            click.echo(f"{name}: {text}; {shown}", err=True)
-        if now >= deadline and done < total:
+        log.total = total
+        if not terminal:
+            log.tell(done, text)
+        if time.monotonic() >= deadline and done < total:
             raise TimeIsUpError
 
     try:

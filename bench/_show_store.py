@@ -44,13 +44,13 @@ def fates(manifest: dict[str, Any]) -> Counter[tuple[str, str]]:
 
 
 def show_failed(store: FeatureStore) -> str:
-    """Return a line for each record that failed: kind, where it stands, address and reason."""
+    """Return a line for each record that failed, sorted: kind, where it stands, address, reason."""
     manifest = store.manifest()
     lines = []
     for i in np.flatnonzero(manifest["status"] == "failed").tolist():
         parts = [manifest[name][i] for name in ("kind", "source", "id", "detail")]
-        lines.append("\t".join(dict.fromkeys(part for part in parts if part)))
-    return "\n".join(lines)
+        lines.append("\t".join(dict.fromkeys(part for part in parts if part)) + "\n")
+    return "".join(sorted(lines))
 
 
 def near_duplicates_text(near: dict[str, int]) -> str:

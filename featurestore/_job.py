@@ -19,6 +19,7 @@ from featurestore._split import parse_ratio
 from featurestore.errors import BackboneError, SourceError
 
 MIN_EMBED_SIZE = 32  # px; keras.applications refuses less
+MAX_EMBED_SIZE = 1024  # px: beyond it one image takes gigabytes
 MAX_IMAGE_SIZE = 512  # px; more than any backbone was trained on, at 786 kB an image
 
 
@@ -109,8 +110,10 @@ class BackboneJob:
         size = settings.embed_size or (THUMBNAIL if thumbnail else backbone.size)
         if thumbnail and size != THUMBNAIL:
             raise SourceError("--embed-from thumbnail embeds 32 px; leave --embed-size out")
-        if size < MIN_EMBED_SIZE:
-            raise SourceError(f"--embed-size is {size}; the least is {MIN_EMBED_SIZE}")
+        if not MIN_EMBED_SIZE <= size <= MAX_EMBED_SIZE:
+            raise SourceError(
+                f"--embed-size is {size}; give {MIN_EMBED_SIZE} to {MAX_EMBED_SIZE} px"
+            )
         pixels = (
             "the 32 x 32 tensor as it is"
             if thumbnail

@@ -139,10 +139,14 @@ def refuse_difference(store: Place, before: dict[str, Any], now: dict[str, Any])
         old, new = (noted.get(name, _UNSAID.get(name)) for noted in (before, now))
         if old == new:
             continue
+        advice = "give the same again, or another --store"
         if name == "task":
             what = f"its unfinished work was to {old}, now it is to {new}"
         elif name == "source_fingerprint":
             what = "was made from other records: the source's files, labels or votes have changed"
+            advice = (
+                "a store takes no new ones, so give another --store, and --keep-originals as before"
+            )
         else:
             what = f"was made with {name} = {json.dumps(old)}, now it is {json.dumps(new)}"
-        raise StoreMismatchError(f"{store}: {what}; give the same again, or another --store")
+        raise StoreMismatchError(f"{store}: {what}; {advice}")

@@ -53,7 +53,7 @@ def read_root(path: Place) -> dict[str, Any]:
                 "again to go on"
             ) from None
         raise StoreNotFoundError(
-            f"{path}: there is no store here; make one with `bench extract --store {path}`"
+            f"{path}: there is no store here; make one with `bench extract SOURCE --store {path}`"
         ) from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         why = "it has no attributes" if isinstance(error, KeyError | TypeError) else error

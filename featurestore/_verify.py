@@ -9,6 +9,8 @@ from featurestore._place import Location, Place, place_of
 from featurestore._store import read_root
 from featurestore.errors import StoreBusyError
 
+_STRANGE = "is not part of the store"
+
 
 @dataclass(frozen=True)
 class Damage:
@@ -24,6 +26,11 @@ class Damage:
 
     place: str
     what: str
+
+    @property
+    def is_strange(self) -> bool:
+        """Whether it is a file too many: the store itself is as it was committed."""
+        return self.what == _STRANGE
 
 
 def verify(path: Location) -> list[Damage]:
@@ -62,7 +69,7 @@ def verify(path: Location) -> list[Damage]:
         elif actual != expected:
             damages.append(Damage(key, f"checksum differs{_rows(store, key)}"))
     strange = sorted(found - root["objects"].keys())
-    damages += [Damage(key, "is not part of the store") for key in strange]
+    damages += [Damage(key, _STRANGE) for key in strange]
     if damages and store.read(ROOT) != raw:
         raise StoreBusyError(f"{path}: was changed while it was verified; give the command again")
     return damages

@@ -50,11 +50,15 @@ def assert_usage(result: Result) -> str:
 
 
 @pytest.fixture
-def damaged(sample_store: FeatureStore, tmp_path: Path) -> Path:
-    path = Path(shutil.copytree(sample_store.path, tmp_path / "damaged.zarr"))
-    labels = path / "labels" / "c" / "0"
+def store_copy(sample_store: FeatureStore, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sample_store.path, tmp_path / "damaged.zarr"))
+
+
+@pytest.fixture
+def damaged(store_copy: Path) -> Path:
+    labels = store_copy / "labels" / "c" / "0"
     labels.write_bytes(labels.read_bytes()[:-1])
-    return path
+    return store_copy
 
 
 @pytest.mark.parametrize(
@@ -207,6 +211,14 @@ def test_a_damaged_store_is_told_place_by_place(bench: Bench, damaged: Path) -> 
         f"Error: {damaged} is damaged in 2 places; delete it and give its `bench extract` command "
         "again",
     ]
+
+
+def test_files_too_many_are_no_damage_of_the_store(bench: Bench, store_copy: Path) -> None:
+    (store_copy / "notes.txt").write_text("mine")
+    result = bench("verify", store_copy)
+    assert result.exit_code == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(f"Error: {store_copy} itself is sound, but 1 file in it is not part of")
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify"])

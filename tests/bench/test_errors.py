@@ -116,6 +116,31 @@ def test_what_zarr_had_under_way_is_not_spoken_of() -> None:
     assert run.stderr == "\nStopped. Give the same command again to go on.\n"
 
 
+ASKED_TWICE = """
+import atexit, os, signal, time, click
+from bench._errors import one_line_errors
+
+@click.command()
+@one_line_errors
+def command():
+    os.kill(os.getpid(), signal.SIGINT)
+
+@atexit.register
+def end_slowly():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+command()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process can't send itself Ctrl-C there")
+def test_who_asks_twice_need_not_wait() -> None:
+    run = subprocess.run([sys.executable, "-c", ASKED_TWICE], capture_output=True, text=True)
+    assert run.returncode == 130
+    assert run.stderr == "\nStopped. Give the same command again to go on.\n"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing is started with signals ignored there")
 def test_what_was_started_with_the_signal_ignored_goes_on() -> None:
     code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{WITHIN_EXEC}"

@@ -533,7 +533,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("changed", "said"),
         [
-            ({"embed_size": 16}, "--embed-size is 16; the least is 32"),
+            ({"embed_size": 16}, "--embed-size is 16; give 32 to 1024 px"),
             ({"embed_from": "thumbnail", "embed_size": 64}, "leave --embed-size out"),
             ({"split": "80/20"}, "--split is '80/20'"),
         ],
