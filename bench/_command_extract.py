@@ -288,7 +288,7 @@ def make_store(
     """Make a store, show how far that is and what came of it; ``more`` as ``extract`` takes it."""
     import featurestore as fs
     from bench._progress import extraction_progress
-    from bench._show_store import show_store
+    from bench._show_store import lacking, show_store
     from featurestore._place import place_of
 
     place = place_of(store)
@@ -298,7 +298,9 @@ def make_store(
     if before == place.read("zarr.json"):
         click.echo(f"{store} is finished already; nothing was done.")
     click.echo(show_store(made))
-    if not str(store).startswith("memory://"):  # which ends with this process
+    if lack := lacking(made):
+        click.echo(f"\n{lack}")
+    elif not str(store).startswith("memory://"):  # which ends with this process
         named = "" if store == DEFAULT_STORE else f" --store {shlex.quote(str(store))}"
         click.echo(f"\nNext: bench run --all{named}")
 

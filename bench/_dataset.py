@@ -122,7 +122,7 @@ class Dataset:
     def lacks(self, learns_from: Input) -> str:
         """Return what the store lacks for a model to learn from, or ""."""
         if learns_from in ("images", "weak images") and len(self.store.image_sizes) == 1:
-            return "needs larger images: extract with --image-size 160"
+            return "needs larger images: extract into another --store with --image-size 160"
         if learns_from == "weak images" and not len(self.weak_rows()):
             return "needs weakly labelled images: extract with --keep all"
         return ""

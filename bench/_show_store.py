@@ -28,6 +28,24 @@ def show_store(store: FeatureStore) -> str:
     return "\n".join(parts)
 
 
+def lacking(store: FeatureStore) -> str:
+    """Return what a store lacks for classifiers to learn and be measured on it; "" for nothing."""
+    present = np.unique(store.labels)
+    if len(present) == 1:
+        return (
+            f"All images have the label {store.label_names[present[0]]}; classifiers need two. "
+            "SOURCE must be the folder that has a folder for each label."
+        )
+    names = {"train": "training", "dev": "development", "test": "testing"}
+    empty = [names[split] for split in SPLITS if not len(store.rows(split))]
+    if not empty:
+        return ""
+    return (
+        f"No image is for {' and '.join(empty)}: there are too few of each label, or the source "
+        "gives no such split. Add images, or give other shares, such as --split 60/20/20."
+    )
+
+
 def label_counts(store: FeatureStore) -> list[list[Any]]:
     """Return the images of each label, and of all, by split: a name, a number each, their sum."""
     rows: list[list[Any]] = []

@@ -221,6 +221,30 @@ def test_files_too_many_are_no_damage_of_the_store(bench: Bench, store_copy: Pat
     assert last.startswith(f"Error: {store_copy} itself is sound, but 1 file in it is not part of")
 
 
+@pytest.mark.parametrize(
+    ("labels", "each", "said"),
+    [
+        (["joy"], 6, "All images have the label joy; classifiers need two."),
+        (["calm", "joy"], 2, "No image is for development and testing: there are too few"),
+    ],
+)
+def test_a_store_that_nothing_can_be_learned_on_is_told(
+    bench: Bench, jpeg: Callable[..., bytes], labels: list[str], each: int, said: str
+) -> None:
+    for seed, label in enumerate(labels * each):
+        Path("few", label).mkdir(parents=True, exist_ok=True)
+        Path("few", label, f"{seed}.jpg").write_bytes(jpeg(seed))
+    result = bench("extract", "few", "--store", "a few.zarr", *SMALL)
+    assert result.exit_code == 0
+    assert said in result.stdout
+    assert "Next:" not in result.stdout
+
+
+def test_the_next_command_can_be_given_as_it_is_printed(bench: Bench, photo_folder: Path) -> None:
+    result = bench("extract", photo_folder, "--store", "my photos.zarr", *SMALL)
+    assert result.stdout.endswith("Next: bench run --all --store 'my photos.zarr'\n")
+
+
 @pytest.mark.parametrize("command", ["inspect", "verify"])
 def test_a_root_that_can_not_be_read_is_one_line(bench: Bench, damaged: Path, command: str) -> None:
     (damaged / "zarr.json").write_text("{")
