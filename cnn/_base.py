@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from cnn._checkpoint import digest, images_digest
 from cnn._images import Images, channel_statistics, in_memory
 from cnn._recipe import Recipe
 from featurestore._savable import SavableModel
@@ -115,11 +116,15 @@ class ImageClassifier(ClassifierMixin, SavableModel):  # type: ignore[misc]
         X, dev = in_memory(X), self._dev(X_dev, y_dev)
         self.mean_, self.scale_ = self._pixel_scaling(X)
         network = self._built()
-        about = {
-            "settings": {k: repr(v) for k, v in self.get_params().items()},
-            "targets": _digest(targets),
-            "first_images": _digest(X[:16]),
-        }
+        about = None
+        if checkpoint:
+            about = {
+                "settings": {k: repr(v) for k, v in self.get_params().items()},
+                "codes": digest(codes),
+                "targets": digest(targets),
+                "images": images_digest(X),
+                "dev": [images_digest(dev[0]), digest(dev[1])] if dev else None,
+            }
         self.history_ = train(
             network,
             recipe,
@@ -231,9 +236,3 @@ def _checked(X: Images, name: str) -> tuple[int, ...]:
     if shape[0] < 1:
         raise ValueError(f"{name} needs images, X has none")
     return shape[1:]
-
-
-def _digest(array: Array) -> str:
-    import hashlib
-
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
