@@ -137,9 +137,9 @@ class PCASVM(ScaledClassifier):
                     self.components_ = basis[:, :size]
         data.progress(trials, trials, "done")
         self.components_ = np.ascontiguousarray(self.components_)
-        self.sharpness_ = 1.0
-        if data.dev:
-            self.sharpness_ = _sharpness(self._scores(data.dev[0]), data.dev[1])
+        # Last, because with it the model counts as fitted.
+        held = data.dev
+        self.sharpness_ = _sharpness(self._scores(held[0]), held[1]) if held else 1.0
 
     def _projected(self, X: Array, basis: Array) -> Array:
         """Return float32 (n, components) of scaled X (n, features)."""
