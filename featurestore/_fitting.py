@@ -30,6 +30,17 @@ class TrainableModel(ClassifierMixin, SavableModel):  # type: ignore[misc]
             delattr(self, name)
 
 
+def require(holds: bool, name: str, value: object, what: str) -> None:
+    """Refuse the value of the parameter ``name`` unless it is ``what`` it must be.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not holds:
+        raise ValueError(f"{name} is {value!r}; it must be {what}")
+
+
 def label_codes(y: Array, model: str) -> tuple[Array, Array]:
     """Return the sorted labels, (classes,), and the place of each of y among them, int (n,).
 

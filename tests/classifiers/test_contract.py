@@ -365,6 +365,9 @@ def test_balanced_classes_find_more_of_a_rare_one(model: EmbeddingClassifier) ->
     assert balanced[y == 1].mean() > plain[y == 1].mean() + 0.1
     with pytest.raises(ValueError, match="it can be None, 'balanced' or a dict"):
         model.set_params(class_weight="heavy").fit(X, y)
+    for weight in (0.0, -1.0, 1e-60, np.nan, np.inf):
+        with pytest.raises(ValueError, match=f"class_weight of 1 is {weight}; it must be"):
+            model.set_params(class_weight={1: weight}).fit(X, y)
 
 
 def _list(value: object) -> object:
