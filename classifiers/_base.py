@@ -97,6 +97,8 @@ class EmbeddingClassifier(TrainableModel):
         ValueError
             If X holds NaN or infinity, shapes don't fit, there is only one class, or this
             classifier can't learn from soft labels.
+        ArithmeticError
+            If a network's loss is not a number any more.
         """
         self._forget()
         name = type(self).__name__

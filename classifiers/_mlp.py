@@ -14,7 +14,7 @@ from classifiers._base import TrainingSet
 from classifiers._dense import Adam, DenseNetwork, backpropagate
 from classifiers._inference import Array, mlp
 from classifiers._scaling import ScaledClassifier
-from featurestore._fitting import require
+from featurestore._fitting import TrainingDivergedError, require
 from featurestore._targets import ClassWeight, dev_measures
 
 # Multiplications in a step's forward pass below which one core is as fast as all of them, and many
@@ -153,6 +153,11 @@ class MLP(ScaledClassifier):
                     measured |= dev_measures(adam.average.probabilities(dev[0]), dev[1])
                 for name, value in measured.items():
                     self.history_.setdefault(name, []).append(float(value))
+                    if not np.isfinite(value):
+                        raise TrainingDivergedError(
+                            f"the {name} is {value} in epoch {epoch}; a lower learning_rate may "
+                            "help"
+                        )
                 kind, name = ("dev", "dev_accuracy") if dev else ("train", "accuracy")
                 accuracy = measured[name]
                 data.progress(epoch, self.epochs, f"{kind} accuracy {100 * accuracy:.1f} %")

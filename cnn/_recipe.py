@@ -8,10 +8,6 @@ import numpy as np
 from featurestore._fitting import require
 
 
-class TrainingDivergedError(ArithmeticError):
-    """The loss is not a number any more."""
-
-
 @dataclass(frozen=True)
 class Recipe:
     """Settings of the training loop.

@@ -13,6 +13,10 @@ from featurestore._savable import SavableModel
 Array = npt.NDArray[Any]
 
 
+class TrainingDivergedError(ArithmeticError):
+    """The loss is not a number any more."""
+
+
 class TrainableModel(ClassifierMixin, SavableModel):  # type: ignore[misc]
     """A classifier that is unfitted after a fit that failed, whatever an earlier one had learned.
 
