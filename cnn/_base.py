@@ -84,7 +84,7 @@ class ImageClassifier(TrainableModel):
         checkpoint : Path, optional
             A file to keep after each epoch what training needs to go on. If it is there, with the
             same settings and data, training goes on from it and ends with the same weights as if it
-            had never stopped.
+            had never stopped. Of images that don't fit in memory a few hundred are compared.
 
         Raises
         ------
