@@ -56,6 +56,8 @@ class ModelEntry:
 
 
 NETWORK = ("tensorflow", "keras", "numpy")
+# Their last layer begins as a logistic regression.
+FINE_TUNED = (*NETWORK, "scikit-learn", "scipy")
 MODELS = {
     entry.name: entry
     for entry in (
@@ -73,13 +75,13 @@ MODELS = {
         ),
         ModelEntry("resnet", "ResNet-18", "cnn", "ResNet", NETWORK, "thumbnails"),
         ModelEntry("fractalnet", "FractalNet", "cnn", "FractalNet", NETWORK, "thumbnails"),
-        ModelEntry("finetuned", "fine-tuned CNN", "cnn", "FineTunedCNN", NETWORK, "images"),
+        ModelEntry("finetuned", "fine-tuned CNN", "cnn", "FineTunedCNN", FINE_TUNED, "images"),
         ModelEntry(
             "noisy-finetuned",
             "noisy fine-tuned CNN",
             "cnn",
             "NoisyFineTunedCNN",
-            NETWORK,
+            FINE_TUNED,
             "weak images",
         ),
     )

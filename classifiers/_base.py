@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers._inference import Array
-from featurestore._savable import SavableModel
+from featurestore._fitting import TrainableModel, dev_codes, label_codes
 from featurestore._targets import ClassWeight, check_soft_labels, training_targets
 
 # Called while fitting: (steps done, steps at most, what is going on).
@@ -45,11 +43,12 @@ class TrainingSet:
         return training_targets(self.codes, self.soft, class_weight, classes)
 
 
-class EmbeddingClassifier(ClassifierMixin, SavableModel):  # type: ignore[misc]
+class EmbeddingClassifier(TrainableModel):
     """A classifier of embeddings; a subclass brings ``_fit`` and ``_predict_proba``.
 
     The constructor stores parameters and does nothing else. ``fit`` checks its input, learns, and
-    returns the classifier; what it learned ends in an underscore.
+    returns the classifier; what it learned ends in an underscore. If it fails, nothing is learned:
+    what an earlier fit did is gone too.
 
     Attributes
     ----------
@@ -86,6 +85,7 @@ class EmbeddingClassifier(ClassifierMixin, SavableModel):  # type: ignore[misc]
             A development set, for settings that are chosen while training. Its rows with labels
             that training never saw are left out.
         y_dev : (m,), optional
+            Its labels; neither is given without the other.
         soft_labels : float (n, classes), optional
             The share of people who chose each label, to learn from instead of ``y``; columns in the
             order of the sorted labels of ``y``. Rows are divided by their sum.
@@ -97,24 +97,25 @@ class EmbeddingClassifier(ClassifierMixin, SavableModel):  # type: ignore[misc]
         ValueError
             If X holds NaN or infinity, shapes don't fit, there is only one class, or this
             classifier can't learn from soft labels.
+        ArithmeticError
+            If a network's loss is not a number any more.
         """
-        X, y = validate_data(self, X, y, dtype=np.float32, ensure_min_samples=2)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        self._forget()
         name = type(self).__name__
-        if len(self.classes_) < 2:
-            raise ValueError(f"{name} needs two classes, y holds one class")
+        X, y = validate_data(self, X, y, dtype=np.float32, ensure_min_samples=2)
+        classes, codes = label_codes(y, name)
         soft = None
         if soft_labels is not None:
             if not self.takes_soft_labels:
                 raise ValueError(f"{name} can't learn from soft labels")
-            soft = check_soft_labels(soft_labels, len(X), self.classes_)
+            soft = check_soft_labels(soft_labels, len(X), classes)
         dev = None
-        if X_dev is not None and y_dev is not None:
-            known = np.isin(y_dev, self.classes_)
-            if known.any():
-                X_dev = validate_data(self, np.asarray(X_dev)[known], dtype=np.float32, reset=False)
-                dev = (X_dev, np.searchsorted(self.classes_, np.asarray(y_dev)[known]))
+        found = dev_codes(X_dev, y_dev, classes)
+        if found:
+            known, held = found
+            X_dev = validate_data(self, np.asarray(X_dev)[known], dtype=np.float32, reset=False)
+            dev = (X_dev, held)
+        self.classes_ = classes
         self._fit(TrainingSet(X, codes, soft, dev, progress))
         return self
 

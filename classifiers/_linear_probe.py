@@ -86,6 +86,7 @@ class LinearProbe(ScaledClassifier):
         strengths = self.grid if data.dev and self.grid else (self.C,)
         self.search_: list[dict[str, float]] = []
         best, self.n_iter_ = -1.0, 0
+        kept: Any = None
         for step, strength in enumerate(strengths, 1):
             data.progress(step - 1, len(strengths), f"C {strength:g}")
             model.set_params(C=strength).fit(X, codes, weights)
@@ -96,7 +97,8 @@ class LinearProbe(ScaledClassifier):
                 self.search_.append({"C": strength, "dev_accuracy": accuracy})
             if accuracy > best:
                 best, self.C_ = accuracy, strength
-                self.coef_, self.intercept_ = _per_class(model)
+                kept = _per_class(model)
+        self.coef_, self.intercept_ = kept
         data.progress(len(strengths), len(strengths), f"C {self.C_:g}")
 
     def _predict_proba(self, X: Array) -> Array:

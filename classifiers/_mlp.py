@@ -14,6 +14,7 @@ from classifiers._base import TrainingSet
 from classifiers._dense import Adam, DenseNetwork, backpropagate
 from classifiers._inference import Array, mlp
 from classifiers._scaling import ScaledClassifier
+from featurestore._fitting import TrainingDivergedError, require
 from featurestore._targets import ClassWeight, dev_measures
 
 # Multiplications in a step's forward pass below which one core is as fast as all of them, and many
@@ -128,6 +129,11 @@ class MLP(ScaledClassifier):
     def _fit(self, data: TrainingSet) -> None:
         if self.schedule not in ("cosine", "constant"):
             raise ValueError(f"schedule is {self.schedule!r}; it can be 'cosine' or 'constant'")
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            require(value >= 1, name, value, "at least 1")
+        require(min(self.hidden, default=1) >= 1, "hidden", self.hidden, "widths of at least 1")
+        require(0 <= self.dropout < 1, "dropout", self.dropout, "at least 0 and below 1")
         scaling = self._learn_scaling(data.X)
         X, targets = scaling(data.X), data.targets(self.class_weight, self.classes_)
         dev = (scaling(data.dev[0]), data.dev[1]) if data.dev else None
@@ -147,6 +153,11 @@ class MLP(ScaledClassifier):
                     measured |= dev_measures(adam.average.probabilities(dev[0]), dev[1])
                 for name, value in measured.items():
                     self.history_.setdefault(name, []).append(float(value))
+                    if not np.isfinite(value):
+                        raise TrainingDivergedError(
+                            f"the {name} is {value} in epoch {epoch}; a lower learning_rate may "
+                            "help"
+                        )
                 kind, name = ("dev", "dev_accuracy") if dev else ("train", "accuracy")
                 accuracy = measured[name]
                 data.progress(epoch, self.epochs, f"{kind} accuracy {100 * accuracy:.1f} %")

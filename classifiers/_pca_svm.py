@@ -24,6 +24,7 @@ from classifiers._inference import (
 )
 from classifiers._kernel import LeastSquaresSVM
 from classifiers._scaling import ScaledClassifier
+from featurestore._fitting import require
 
 
 class PCASVM(ScaledClassifier):
@@ -96,6 +97,10 @@ class PCASVM(ScaledClassifier):
     def _fit(self, data: TrainingSet) -> None:
         if self.kernel not in ("rbf", "linear"):
             raise ValueError(f"kernel is {self.kernel!r}; it can be 'rbf' or 'linear'")
+        sizes_fit = min(self.components, default=0) >= 1
+        require(sizes_fit, "components", self.components, "one number or more, each at least 1")
+        require(min(self.C, default=0) > 0, "C", self.C, "one number or more, each above 0")
+        require(self.landmarks >= 1, "landmarks", self.landmarks, "at least 1")
         scaling = self._learn_scaling(data.X)
         X = scaling(data.X)
         limit = min(X.shape[1], len(X))
@@ -137,9 +142,9 @@ class PCASVM(ScaledClassifier):
                     self.components_ = basis[:, :size]
         data.progress(trials, trials, "done")
         self.components_ = np.ascontiguousarray(self.components_)
-        self.sharpness_ = 1.0
-        if data.dev:
-            self.sharpness_ = _sharpness(self._scores(data.dev[0]), data.dev[1])
+        # Last, because with it the model counts as fitted.
+        held = data.dev
+        self.sharpness_ = _sharpness(self._scores(held[0]), held[1]) if held else 1.0
 
     def _projected(self, X: Array, basis: Array) -> Array:
         """Return float32 (n, components) of scaled X (n, features)."""

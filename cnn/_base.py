@@ -6,13 +6,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from cnn._checkpoint import digest, images_digest
 from cnn._images import Images, channel_statistics, in_memory
 from cnn._recipe import Recipe
-from featurestore._savable import SavableModel
+from featurestore._fitting import TrainableModel, dev_codes, label_codes
 from featurestore._targets import ClassWeight, check_soft_labels, training_targets
 
 Array = npt.NDArray[Any]
@@ -23,12 +22,13 @@ def silent(done: int, total: int, text: str) -> None:
     """Ignore progress."""
 
 
-class ImageClassifier(ClassifierMixin, SavableModel):  # type: ignore[misc]
+class ImageClassifier(TrainableModel):
     """A network that learns from images; a subclass brings ``_network``.
 
     The constructor stores parameters and does nothing else; those named in ``Recipe`` say how it is
     trained. It trains on a GPU where there is one. Images are uint8 (n, side, side, 3), RGB: an
-    array, or rows of a store that are read as they are needed.
+    array, or rows of a store that are read as they are needed. If ``fit`` fails, nothing is
+    learned: what an earlier one did is gone too.
 
     Attributes
     ----------
@@ -75,6 +75,7 @@ class ImageClassifier(ClassifierMixin, SavableModel):  # type: ignore[misc]
             A development set, to stop at the best epoch and to see where training stands. Rows with
             labels that training never saw are left out.
         y_dev : (m,), optional
+            Its labels; neither is given without the other.
         soft_labels : float (n, classes), optional
             The share of people who chose each label, to learn from instead of ``y``; columns in the
             order of the sorted labels of ``y``.
@@ -83,7 +84,7 @@ class ImageClassifier(ClassifierMixin, SavableModel):  # type: ignore[misc]
         checkpoint : Path, optional
             A file to keep after each epoch what training needs to go on. If it is there, with the
             same settings and data, training goes on from it and ends with the same weights as if it
-            had never stopped.
+            had never stopped. Of images that don't fit in memory a few hundred are compared.
 
         Raises
         ------
@@ -92,34 +93,37 @@ class ImageClassifier(ClassifierMixin, SavableModel):  # type: ignore[misc]
         ArithmeticError
             If the loss is not a number any more.
         """
-        from featurestore._tensorflow import load_tensorflow
-
-        recipe = Recipe.of(self)
-        load_tensorflow()
-        from cnn._training import train
-
-        shape = _checked(X, type(self).__name__)
+        self._forget()
+        recipe, name = Recipe.of(self), type(self).__name__
+        shape = _checked(X, name)
         y = column_or_1d(y)
         if len(X) != len(y):
             raise ValueError(f"inconsistent numbers of samples: {len(X)} images, {len(y)} labels")
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"{type(self).__name__} needs two classes, y holds one class")
+        classes, codes = label_codes(y, name)
         soft = None
         if soft_labels is not None:
-            soft = check_soft_labels(soft_labels, len(X), self.classes_)
-        targets = training_targets(codes, soft, self.class_weight, self.classes_)
-        self._forget()
-        self.image_shape_ = shape
-        X, dev = in_memory(X), self._dev(X_dev, y_dev)
+            soft = check_soft_labels(soft_labels, len(X), classes)
+        targets = training_targets(codes, soft, self.class_weight, classes)
+        dev = _dev(X_dev, y_dev, shape, classes, name)
+
+        from featurestore._tensorflow import load_tensorflow
+
+        load_tensorflow()
+        from cnn._training import train
+
+        X = in_memory(X)
+        self.classes_, self.image_shape_ = classes, shape
         self.mean_, self.scale_ = self._pixel_scaling(X)
         network = self._built()
-        about = {
-            "settings": {k: repr(v) for k, v in self.get_params().items()},
-            "targets": _digest(targets),
-            "first_images": _digest(X[:16]),
-        }
+        about = None
+        if checkpoint:
+            about = {
+                "settings": {k: repr(v) for k, v in self.get_params().items()},
+                "codes": digest(codes),
+                "targets": digest(targets),
+                "images": images_digest(X),
+                "dev": [images_digest(dev[0]), digest(dev[1])] if dev else None,
+            }
         self.history_ = train(
             network,
             recipe,
@@ -172,11 +176,8 @@ class ImageClassifier(ClassifierMixin, SavableModel):  # type: ignore[misc]
         return np.asarray(self.classes_[likeliest])
 
     def _forget(self) -> None:
-        """Take back what an earlier fit learned."""
+        super()._forget()
         self._ready = None
-        for name in self._learned:
-            if hasattr(self, name):
-                delattr(self, name)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all but the network in TensorFlow's hands, which can't be copied."""
@@ -204,20 +205,20 @@ class ImageClassifier(ClassifierMixin, SavableModel):  # type: ignore[misc]
         """Return the stages of training; none: all variables alike."""
         return []
 
-    def _dev(self, X: Images | None, y: Array | None) -> tuple[Images, Array] | None:
-        """Return images and codes of the development set, or None."""
-        if X is None or y is None:
-            return None
-        if _checked(X, type(self).__name__) != self.image_shape_ or len(X) != len(y):
-            raise ValueError(
-                f"X_dev has {len(X)} images of {tuple(X.shape[1:])}, y_dev {len(y)} labels; "
-                f"images of {self.image_shape_} and a label for each are needed"
-            )
-        known = np.isin(y, self.classes_)
-        if not known.any():
-            return None
-        images = in_memory(X) if known.all() else X[:][known]
-        return images, np.searchsorted(self.classes_, np.asarray(y)[known])
+
+def _dev(
+    X: Images | None, y: Array | None, shape: tuple[int, ...], classes: Array, name: str
+) -> tuple[Images, Array] | None:
+    """Return images and codes of the development set, or None."""
+    if X is not None and _checked(X, name) != shape:
+        raise ValueError(
+            f"X_dev has {len(X)} images of {tuple(X.shape[1:])}; images of {shape} are needed"
+        )
+    found = dev_codes(X, y, classes)
+    if X is None or not found:
+        return None
+    known, codes = found
+    return in_memory(X) if known.all() else X[:][known], codes
 
 
 def _checked(X: Images, name: str) -> tuple[int, ...]:
@@ -231,9 +232,3 @@ def _checked(X: Images, name: str) -> tuple[int, ...]:
     if shape[0] < 1:
         raise ValueError(f"{name} needs images, X has none")
     return shape[1:]
-
-
-def _digest(array: Array) -> str:
-    import hashlib
-
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()

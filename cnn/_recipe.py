@@ -5,9 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-
-class TrainingDivergedError(ArithmeticError):
-    """The loss is not a number any more."""
+from featurestore._fitting import require
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,9 @@ class Recipe:
             if getattr(self, name) not in allowed:
                 choice = " or ".join(map(repr, allowed))
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it can be {choice}")
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError("epochs and batch_size must be at least 1")
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            require(value >= 1, name, value, "at least 1")
 
     @classmethod
     def of(cls, model: Any) -> Self:

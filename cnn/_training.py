@@ -15,7 +15,8 @@ from cnn._devices import strategy
 from cnn._images import Batches, Images
 from cnn._layers import Step
 from cnn._optimizer import OPTIMIZERS
-from cnn._recipe import Recipe, TrainingDivergedError
+from cnn._recipe import Recipe
+from featurestore._fitting import TrainingDivergedError
 from featurestore._targets import dev_measures
 
 # Epochs without a better loss before "plateau" divides the rate, and by what.

@@ -19,8 +19,8 @@ def training_targets(
     codes : int (n,), positions in ``classes``
     soft : float32 (n, classes), rows that add up to 1, or None
     class_weight : {"balanced", None} or dict of float by label
-        "balanced" gives each class the same total, by the hard labels; a dict has a weight for some
-        of the labels.
+        "balanced" gives each class the same total, by the hard labels; a dict has a weight above 0
+        for some of the labels.
     classes : (classes,)
 
     Raises
@@ -34,6 +34,12 @@ def training_targets(
         return targets
     if isinstance(class_weight, dict):
         weights = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
+        for label, weight in zip(classes, weights, strict=True):
+            # As it is learned from: in single precision.
+            if not 0 < np.float32(weight) < np.inf:
+                raise ValueError(
+                    f"class_weight of {label} is {weight}; it must be a finite number above 0"
+                )
     elif class_weight == "balanced":
         weights = len(codes) / (len(counts) * counts)
     else:

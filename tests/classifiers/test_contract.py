@@ -166,6 +166,49 @@ def test_one_class_is_refused(model: EmbeddingClassifier) -> None:
         model.fit(X, np.zeros(90, int))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X, y: {"y": 0 * y}, "two classes"),
+        (lambda X, y: {"y": y + 5, "soft_labels": np.eye(2)[y % 2]}, "soft.labels"),
+        (lambda X, y: {"y": y + 5, "X_dev": X, "y_dev": y[:-1]}, "X_dev"),
+    ],
+)
+def test_after_a_fit_that_was_refused_nothing_is_learned(
+    model: EmbeddingClassifier, change: Callable[[Array, Array], dict[str, Array]], message: str
+) -> None:
+    X, y = blobs()
+    for one in (model, clone(model).fit(X, y)):
+        with pytest.raises(ValueError, match=message):
+            one.fit(X, **change(X, y))
+        with pytest.raises(NotFittedError):
+            one.predict(X)
+        assert vars(one).keys() - one.get_params().keys() <= {"n_features_in_"}
+
+
+def test_after_a_fit_that_was_stopped_it_refuses_to_predict(model: EmbeddingClassifier) -> None:
+    def stop(done: int, total: int, text: str) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    X, y = blobs()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y).fit(X, y, X, y, progress=stop)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_a_development_set_has_rows_and_a_label_for_each(model: EmbeddingClassifier) -> None:
+    X, y = blobs()
+    with pytest.raises(ValueError, match="X_dev is given without y_dev; give both or none"):
+        model.fit(X, y, X)
+    with pytest.raises(ValueError, match="y_dev is given without X_dev; give both or none"):
+        model.fit(X, y, y_dev=y)
+    for labels in (9, 11):
+        with pytest.raises(ValueError, match=f"X_dev has 10 rows, y_dev {labels} labels"):
+            model.fit(X, y, X[:10], y[:labels])
+
+
 def test_labels_may_be_text(model: EmbeddingClassifier) -> None:
     X, y = blobs(count=240)
     names = np.array(["joy", "awe", "fear"])[y]
@@ -322,6 +365,9 @@ def test_balanced_classes_find_more_of_a_rare_one(model: EmbeddingClassifier) ->
     assert balanced[y == 1].mean() > plain[y == 1].mean() + 0.1
     with pytest.raises(ValueError, match="it can be None, 'balanced' or a dict"):
         model.set_params(class_weight="heavy").fit(X, y)
+    for weight in (0.0, -1.0, 1e-60, np.nan, np.inf):
+        with pytest.raises(ValueError, match=f"class_weight of 1 is {weight}; it must be"):
+            model.set_params(class_weight={1: weight}).fit(X, y)
 
 
 def _list(value: object) -> object:

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from classifiers import MLP
 from classifiers._dense import DenseNetwork
@@ -176,3 +178,27 @@ def test_the_report_preset_is_plain_keras_training(rows: int) -> None:
     model.fit(X, y)
     for found, expected in zip(model.coefs_, network.get_weights()[::2], strict=True):
         np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
+        ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
+        ({"hidden": (0, 8)}, r"hidden is \(0, 8\); it must be widths of at least 1"),
+        ({"dropout": 1.0}, "dropout is 1.0; it must be at least 0 and below 1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changed: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        small(**changed).fit(*learnable(60))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of the overflow
+@pytest.mark.parametrize("dev", [(), learnable(60, seed=1)], ids=["alone", "dev"])
+def test_a_loss_that_is_no_number_ends_training(dev: Any) -> None:
+    model = small(learning_rate=1e20)
+    with pytest.raises(ArithmeticError, match=r"the loss is (nan|inf) in epoch 1; a lower learn"):
+        model.fit(*learnable(200), *dev)
+    with pytest.raises(NotFittedError):
+        model.predict(learnable(60)[0])

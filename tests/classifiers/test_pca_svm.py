@@ -1,5 +1,7 @@
 """PCA + SVM: components, machines that agree with their definitions, and choices on dev."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -130,3 +132,18 @@ def test_probabilities_are_calibrated_on_the_development_set() -> None:
 def test_an_unknown_kernel_is_refused() -> None:
     with pytest.raises(ValueError, match="'rbf' or 'linear'"):
         PCASVM(kernel="cubic").fit(*overlapping(3, 30, 5))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"C": ()}, r"C is \(\); it must be one number or more, each above 0"),
+        ({"C": (3.0, 0.0)}, r"C is \(3.0, 0.0\); it must be one number or more, each above 0"),
+        ({"components": ()}, r"components is \(\); it must be one number or more, each at least 1"),
+        ({"components": (8, 0)}, r"components is \(8, 0\)"),
+        ({"landmarks": 0}, "landmarks is 0; it must be at least 1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PCASVM(**changed).fit(*overlapping(3, 30, 5))

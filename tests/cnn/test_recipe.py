@@ -32,8 +32,8 @@ def test_other_schedules_stay_where_they_are() -> None:
     [
         ({"optimizer": "lion"}, "optimizer is 'lion'; it can be 'sgd' or 'adam'"),
         ({"schedule": "step"}, "schedule is 'step'"),
-        ({"epochs": 0}, "at least 1"),
-        ({"batch_size": 0}, "at least 1"),
+        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
+        ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changed: dict[str, Any], message: str) -> None:

@@ -98,15 +98,34 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_weights(
     assert found.history_ == expected.history_
 
 
+def steps_of(model: FractalNet, given: Any, checkpoint: Path) -> list[int]:
+    """Return the steps that fitting told of: none if the checkpoint had all of them."""
+    steps: list[int] = []
+    model.fit(*given, checkpoint=checkpoint, progress=lambda done, *_: steps.append(done))
+    return steps
+
+
 @pytest.mark.slow
 def test_a_checkpoint_of_other_settings_or_data_is_none(tmp_path: Path) -> None:
     path = tmp_path / "run.checkpoint.npz"
-    tiny(epochs=1).fit(*data(), checkpoint=path)
-    others = ((tiny(epochs=2), data()), (tiny(epochs=1), data(100)), (tiny(epochs=1), data(seed=5)))
-    for model, given in others:
-        steps: list[int] = []
-        model.fit(*given, checkpoint=path, progress=lambda d, t, s, steps=steps: steps.append(d))
-        assert min(steps) <= 6
+    (X, y), (X_dev, y_dev) = data(), data(30, seed=1)
+    other, other_dev = X.copy(), X_dev.copy()
+    other[100] = other_dev[20] = 0
+    given = (X, y, X_dev, y_dev)
+    others = (
+        (tiny(epochs=2), given),
+        (tiny(epochs=1), (*data(100), X_dev, y_dev)),
+        (tiny(epochs=1), (other, y, X_dev, y_dev)),
+        (tiny(epochs=1), (X, y)),
+        (tiny(epochs=1), (X, y, other_dev, y_dev)),
+        (tiny(epochs=1), (X, y, X_dev, np.roll(y_dev, 1))),
+    )
+    tiny(epochs=1).fit(*given, checkpoint=path)
+    assert steps_of(tiny(epochs=1), given, path) == []
+    kept = path.read_bytes()
+    for model, changed in others:
+        path.write_bytes(kept)
+        assert min(steps_of(model, changed, path)) <= 6
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 nonsense"])
