@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench._errors import OUT_OF_TIME, BenchError, one_line_errors
+from bench._errors import OUT_OF_TIME, BenchError, goes_on_without, one_line_errors
 from bench._options import Location, group_option, results_option, store_option
 
 
@@ -69,7 +69,7 @@ Examples:
     metavar="MINUTES",
     help="Train no longer than that. What is missing then is unfinished; the same command goes on.",
 )
-@click.option("--force", is_flag=True, help="Redo what was run before.")
+@click.option("--force", is_flag=True, help="Redo what was run before; leave it out to go on.")
 @one_line_errors
 def run(
     models: tuple[str, ...],
@@ -116,8 +116,11 @@ def run(
         )
     # Before it ends, Python would look once more through all that TensorFlow made: for a second.
     atexit.register(gc.freeze)
+    asked = RunOptions(**options)
     with ResultsFolder(results, data.describe()) as folder:
-        outcome = run_models(data, entries, RunOptions(**options), folder, click.echo)
+        if asked.force:
+            goes_on_without("--force")
+        outcome = run_models(data, entries, asked, folder, click.echo)
         written = write_outputs(folder, data)
         click.echo()
         click.echo(show_results(folder.results))
@@ -126,8 +129,8 @@ def run(
         raise click.ClickException(f"failed: {'; '.join(outcome.failed)}; see the reasons above")
     if outcome.unfinished:
         click.echo(
-            f"The time budget is used up; unfinished: {'; '.join(outcome.unfinished)}. Give the "
-            "same command again to go on.",
+            f"The time budget is used up; unfinished: {'; '.join(outcome.unfinished)}. Give "
+            f"{asked.again} to go on.",
             err=True,
         )
         raise SystemExit(OUT_OF_TIME)

@@ -50,7 +50,8 @@ class RunOptions:
     class_weight : {"balanced", None}
         Likewise.
     force : bool
-        Whether to redo what ran before.
+        Whether to redo what ran before. It is discarded first: what is stopped then goes on
+        without this.
     time_budget : float or None
         Minutes after which nothing more is trained.
     """
@@ -63,6 +64,11 @@ class RunOptions:
     class_weight: str | None = None
     force: bool = False
     time_budget: float | None = None
+
+    @property
+    def again(self) -> str:
+        """What to give to go on."""
+        return "the same command again" + (" without --force" if self.force else "")
 
     def variant(self, preset: str) -> str:
         """Return a short text that tells a run from others, the seed apart."""
@@ -95,6 +101,8 @@ def run_models(
     that ran before with the same fingerprint is not run again. All models have their first seed
     before any has its second, so that a table is there early.
     """
+    if options.force:
+        _discard(data, entries, options, folder)
     deadline = math.inf
     if options.time_budget is not None:
         deadline = time.monotonic() + 60 * options.time_budget
@@ -121,25 +129,16 @@ def _run_one(
     say: Callable[[str], None],
 ) -> RunResult:
     """Run one model with one seed, unless that is done or can't be; list and return the result."""
-    preset = entry.preset_for(options.preset, data.store.attributes["source"]["synthetic"])
-    settings = None
-    if options.saved and options.saved[1].model == entry.name:
-        preset, settings = options.saved[0], options.saved[1].settings
-    model = entry.build(seed, preset, settings)
-    reason = data.lacks(entry.learns_from) or _unable(model, options)
-    if options.class_weight and not reason:
-        model.set_params(class_weight=options.class_weight)
-    about = _describe(entry, model, seed, options.variant(preset), options, data)
+    model, about, reason = _prepare(data, entry, seed, options)
     if reason:
         result = about.model_copy(update={"status": "skipped", "reason": reason})
         if seed == options.seed:
             say(f"{entry.name}: skipped, {reason}")
-    elif not options.force and (found := folder.find(about)):
+    elif found := folder.find(about):
         result = found
         say(f"{name}: kept from an earlier run")
     elif time.monotonic() >= deadline:
-        result = about.model_copy(update=_UNFINISHED)
-        say(f"{name}: not begun, the time budget is used up")
+        return _unfinished("not begun", about, options, folder, name, say)
     else:
         if why := _what_changed(about, folder.earlier(about)):
             say(f"{name}: {why}; its earlier result is replaced")
@@ -150,10 +149,53 @@ def _run_one(
     return result
 
 
-_UNFINISHED: dict[str, Any] = {
-    "status": "unfinished",
-    "reason": "the time budget was used up; give the same command again to go on",
-}
+def _discard(
+    data: Dataset, entries: Sequence[ModelEntry], options: RunOptions, folder: ResultsFolder
+) -> None:
+    """Let no run count as done or begun; what the results list stays until there is better."""
+    for seed in range(options.seed, options.seed + options.seeds):
+        for entry in entries:
+            _, about, _ = _prepare(data, entry, seed, options)
+            folder.begin(about, anew=True)
+
+
+def _prepare(
+    data: Dataset, entry: ModelEntry, seed: int, options: RunOptions
+) -> tuple[Any, RunResult, str]:
+    """Return the model, its result as far as it is known before the run, and why it can't run."""
+    preset = entry.preset_for(options.preset, data.store.attributes["source"]["synthetic"])
+    settings = None
+    if options.saved and options.saved[1].model == entry.name:
+        preset, settings = options.saved[0], options.saved[1].settings
+    model = entry.build(seed, preset, settings)
+    reason = data.lacks(entry.learns_from) or _unable(model, options)
+    if options.class_weight and not reason:
+        model.set_params(class_weight=options.class_weight)
+    return model, _describe(entry, model, seed, options.variant(preset), options, data), reason
+
+
+def _unfinished(
+    what: str,
+    about: RunResult,
+    options: RunOptions,
+    folder: ResultsFolder,
+    name: str,
+    say: Callable[[str], None],
+) -> RunResult:
+    """Return the result of a run that the time was not enough for.
+
+    It is listed unless an earlier one that ended well is: a score is worth more than none.
+    """
+    reason = f"the time budget was used up; give {options.again} to go on"
+    result = about.model_copy(update={"status": "unfinished", "reason": reason})
+    earlier = folder.earlier(about)
+    text = f"{name}: {what}, the time budget is used up"
+    if earlier is not None and earlier.status == "ok":
+        say(f"{text}; its earlier result stays")
+    else:
+        folder.add(result)
+        say(text)
+    return result
 
 
 def _unable(model: Any, options: RunOptions) -> str:
@@ -220,7 +262,7 @@ def _train(
     say: Callable[[str], None],
 ) -> RunResult:
     """Train a model and keep what it learned and predicts; or why it did not."""
-    place = folder.begin(about, anew=options.force)
+    place = folder.begin(about, anew=False)
     checkpoint = place / "checkpoint.npz"
     resumed = checkpoint.exists()
     begun = time.perf_counter()
@@ -245,10 +287,7 @@ def _train(
     except (OSError, StoreUnreachableError):  # the disk's or the network's, not the model's
         raise
     except TimeIsUpError:
-        result = about.model_copy(update=_UNFINISHED)
-        folder.add(result)
-        say(f"{name}: stopped, the time budget is used up")
-        return result
+        return _unfinished("stopped", about, options, folder, name, say)
     except Exception as error:  # whatever a model raises is its own failure
         raise_if_stopped()
         return _failed(error, about, folder, place, name, say)

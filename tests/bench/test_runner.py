@@ -34,6 +34,12 @@ class Broken(LinearProbe):
         raise TypeError("it is\nbroken")
 
 
+@pytest.fixture
+def quick_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a linear probe be fitted in a moment."""
+    monkeypatch.setitem(LinearProbe.presets, "default", {"max_iter": 5, "grid": (), "C": 1.0})
+
+
 def run(
     store: FeatureStore,
     folder: Path,
@@ -363,6 +369,58 @@ def test_forced_runs_are_made_anew_and_come_out_the_same(
     assert said[0].startswith("pca-svm: training")
     assert after.fit_seconds != before.fit_seconds
     assert without_time(after) == without_time(before)
+
+
+class Stopped(LinearProbe):
+    """A model that is stopped."""
+
+    def _fit(self, data: Any) -> None:
+        raise KeyboardInterrupt
+
+
+STOPPED = ModelEntry("stopped", "Stopped", __name__, "Stopped", ("scikit-learn",))
+
+
+def test_what_was_forced_and_stopped_goes_on_without_force(
+    sample_store: FeatureStore, tmp_path: Path, quick_probe: None
+) -> None:
+    run(sample_store, tmp_path, PROBE)
+    with pytest.raises(KeyboardInterrupt):
+        run(sample_store, tmp_path, PROBE, STOPPED, force=True)
+    (left,) = (tmp_path / "runs").glob("stopped-*")
+    (left / "checkpoint.npz").touch()
+    with pytest.raises(KeyboardInterrupt):
+        run(sample_store, tmp_path, PROBE, STOPPED)
+    assert (left / "checkpoint.npz").exists()
+    _, _, said = run(sample_store, tmp_path, PROBE)
+    assert said == ["linear-probe: kept from an earlier run"]
+
+
+def test_what_is_forced_stays_listed_until_it_is_redone(
+    sample_store: FeatureStore, tmp_path: Path, quick_probe: None
+) -> None:
+    _, before, _ = run(sample_store, tmp_path, PROBE)
+    outcome, rows, said = run_fully(sample_store, tmp_path, PROBE, force=True, time_budget=1e-9)
+    assert outcome.unfinished == ["linear-probe"]
+    assert said == ["linear-probe: not begun, the time budget is used up; its earlier result stays"]
+    assert rows == before
+    _, _, said = run(sample_store, tmp_path, PROBE)
+    assert said[0].startswith("linear-probe: training")
+
+
+def test_an_unfinished_run_takes_no_good_results_place(
+    sample_store: FeatureStore, tmp_path: Path, quick_probe: None
+) -> None:
+    _, before, _ = run(sample_store, tmp_path, PROBE)
+    other = dataclasses.replace(PROBE, libraries=("pillow",))
+    outcome, rows, _ = run_fully(sample_store, tmp_path, other, SVM, time_budget=1e-9)
+    assert outcome.unfinished == ["linear-probe", "pca-svm"]
+    assert [row for row in rows if row.model == "linear-probe"] == before
+    (new,) = (row for row in rows if row.model == "pca-svm")
+    assert (new.status, new.reason) == (
+        "unfinished",
+        "the time budget was used up; give the same command again to go on",
+    )
 
 
 def test_predictions_that_are_gone_are_made_anew(
