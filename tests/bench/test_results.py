@@ -66,10 +66,13 @@ def test_a_committed_run_has_its_predictions_and_no_checkpoint(
     run = result("mlp")
     with ResultsFolder(tmp_path, Dataset(sample_store).describe()) as folder:
         place = folder.begin(run, anew=False)
-        (place / "checkpoint.npz").touch()
+        for name in ("checkpoint.npz", "model.npz"):
+            (place / name).touch()
         assert folder.find(run) is None
         folder.commit(run, predictions, names)
         assert folder.find(run) == run
+        (place / "model.npz").unlink()
+        assert folder.find(run) is None
     assert place == runs_folder(tmp_path, run)
     assert sorted(p.name for p in place.iterdir()) == ["predictions.parquet", "run.json"]
     found = predictions_of(tmp_path, run)
