@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench._dataset import Dataset, Split
 from bench._errors import failure_text, raise_if_stopped
@@ -264,14 +265,21 @@ def _train(
     """Train a model and keep what it learned and predicts; or why it did not."""
     place = folder.begin(about, anew=False)
     checkpoint = place / "checkpoint.npz"
-    resumed = checkpoint.exists()
+    there = checkpoint.exists()
+    first: list[int] = []  # the step that the fit first told of
     begun = time.perf_counter()
     try:
         with (
             warnings.catch_warnings(),
             peak_memory() as memory,
-            fit_progress(about.model, deadline) as progress,
+            fit_progress(about.model, deadline) as show,
         ):
+
+            def progress(done: int, total: int, text: str) -> None:
+                if not first:
+                    first.append(done)
+                show(done, total, text)
+
             warnings.simplefilter("ignore")  # libraries' deprecations concern developers
             _fit(model, splits, options, checkpoint, progress)
             fit_seconds = time.perf_counter() - begun
@@ -303,7 +311,8 @@ def _train(
             "fit_seconds": round(fit_seconds, 3),
             "predict_seconds": round(predict_seconds, 3),
             "peak_memory_mb": round(memory.megabytes, 1),
-            "resumed": resumed,
+            # A checkpoint of other settings or data is begun over; one of the end has no step left.
+            "resumed": there and (not first or first[0] > 1),
             "history": _finite(getattr(model, "history_", {})),
             "search": getattr(model, "search_", []),
         }
@@ -325,10 +334,22 @@ def _fit(
     if isinstance(train.X, Rows):
         more["checkpoint"] = checkpoint
     if options.soft_labels:
-        # A label that no training image has is none that a model could learn.
-        more["soft_labels"] = train.strength[:, np.unique(train.y)]
+        more["soft_labels"] = _votes(train)
     on_dev = (dev.X, dev.y) if len(dev.y) else ()
     model.fit(train.X, train.y, *on_dev, progress=progress, **more)
+
+
+def _votes(train: Split) -> npt.NDArray[np.float32]:
+    """Return the votes for the labels that training images have, float32 (n, labels there).
+
+    A label that none has is none that a model could learn. An image with votes for none of them, as
+    where nobody agreed with its label, has its label alone.
+    """
+    there, place = np.unique(train.y, return_inverse=True)
+    votes = train.strength[:, there]  # a copy
+    none = np.flatnonzero(~votes.any(axis=1))
+    votes[none, place[none]] = 1
+    return votes
 
 
 def _predict(model: Any, data: Dataset, splits: dict[str, Split]) -> Predictions:
