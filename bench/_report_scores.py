@@ -160,7 +160,7 @@ def in_short(results: Results, pairs: Sequence[Pair]) -> str:
     text += f" Next: {name_of(second)}, {percent(other)} %"
     if pair is None:
         return text + "."
-    return text + (", clearly less." if pair.difference.clear else ", not clearly less.")
+    return text + (", clearly less." if pair.clear else ", not clearly less.")
 
 
 def _key(summary: Summary) -> tuple[str, str]:
@@ -210,7 +210,7 @@ def differences(pairs: Sequence[Pair]) -> Table:
     words = []
     for pair in pairs:
         better = "A is better" if pair.difference.mean > 0 else "B is better"
-        words.append(better if pair.difference.clear else "not clear")
+        words.append(better if pair.clear else "not clear")
     rows = [
         [name_of(pair.a), name_of(pair.b), cells[2], word, *cells[3:]]
         for pair, cells, word in zip(pairs, pair_rows(pairs), words, strict=True)
@@ -221,7 +221,7 @@ def differences(pairs: Sequence[Pair]) -> Table:
         (*PAIR_HEADER[:3], "in words", *PAIR_HEADER[3:]),
         rows,
         frozenset({0, 1, 3}),
-        frozenset((i, 3) for i, pair in enumerate(pairs) if pair.difference.clear),
+        frozenset((i, 3) for i, pair in enumerate(pairs) if pair.clear),
     )
 
 
