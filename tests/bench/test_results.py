@@ -160,6 +160,17 @@ def test_damaged_results_are_one_line_and_untouched(
     assert (tmp_path / "results.json").read_text() == content
 
 
+def test_results_that_lack_something_of_the_embedding_are_one_line(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    about = Dataset(sample_store).describe()
+    content = Results(store=about, runs=[]).model_dump()
+    del content["store"]["embedding"]["embed_size"]
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    with pytest.raises(BenchError, match=r"can't be read: store\.embedding: .*lacks embed_size;"):
+        read_results(tmp_path)
+
+
 def test_results_of_another_format_are_one_line_and_untouched(
     sample_store: FeatureStore, tmp_path: Path
 ) -> None:
