@@ -13,7 +13,7 @@ from bench._predictions import Predictions
 from bench._records import SYNTHETIC, Results, RunResult, StoreAbout
 from bench._results import read_results
 from bench._statistics import Difference, Summary, paired, summarise, unpaired
-from bench._tables import difference_text, p_text, spread_percent, title_of
+from bench._tables import difference_text, p_text, spread_percent, title_of, title_of_runs
 
 HEADER = ("system", "preset", "A test %", "B test %", "B minus A", "p", "what differs")
 
@@ -47,7 +47,8 @@ def show_comparison(path_a: Path, path_b: Path) -> str:
             rows.append(_row(a, b, key, same_labels))
         else:
             where = "A" if key in a.groups else "B"
-            alone.append(f"only in {where}: {title_of(key[0])}, {key[1]}")
+            title = title_of_runs((a if key in a.groups else b).groups[key])
+            alone.append(f"only in {where}: {title}, {key[1]}")
     parts = [_heads(a, b), *(f"  {line}" for line in _data_differences(a, b))]
     if rows:
         parts += ["", tabulate(rows, HEADER, disable_numparse=True)]
@@ -109,13 +110,17 @@ def _row(a: Opened, b: Opened, key: tuple[str, str], same_labels: bool) -> list[
     first, second = a.groups[key], b.groups[key]
     found = _difference(a, b, key) if same_labels else None
     return [
-        title_of(key[0]),
+        _title(first, second),
         key[1],
         *(spread_percent(summary.accuracy("test")) for summary in (first, second)),
         "" if found is None else difference_text(found),
         "" if found is None else p_text(found.p),
         "; ".join(_run_differences(first, second)) or "nothing",
     ]
+
+
+def _title(first: Summary, second: Summary) -> str:
+    return title_of(first.model, (run.settings for run in (*first.runs, *second.runs)))
 
 
 def _difference(a: Opened, b: Opened, key: tuple[str, str]) -> Difference | None:

@@ -17,7 +17,7 @@ from bench._tables import (
     seeds_text,
     spread_percent,
     spread_text,
-    title_of,
+    title_of_runs,
 )
 from featurestore import SPLITS
 
@@ -66,7 +66,7 @@ MEASURES = (
 
 def name_of(summary: Summary) -> str:
     """Return what a model is called in the report: with its variant, but for the default."""
-    title = title_of(summary.model)
+    title = title_of_runs(summary)
     return title if summary.variant == "default" else f"{title}, {summary.variant}"
 
 
@@ -105,7 +105,7 @@ def _model_line(summary: Summary) -> Line:
         for name in ("fit_seconds", "predict_seconds", "peak_memory_mb")
     )
     return Line(
-        title_of(summary.model),
+        title_of_runs(summary),
         summary.variant,
         seeds_text(ok or summary.runs),
         f"partly {lacking}" if ok and lacking else lacking,
