@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from bench._errors import OUT_OF_TIME, BenchError, goes_on_without, one_line_errors
-from bench._options import Location, group_option, results_option, store_option
+from bench._options import (
+    MOST_SEED,
+    Location,
+    group_option,
+    results_option,
+    seed_option,
+    store_option,
+)
 
 
 @click.command(
@@ -34,7 +41,7 @@ Examples:
 )
 @store_option("A store made by bench extract.")
 @results_option("Where to keep results.")
-@click.option("--seed", default=0, show_default=True, help="Of everything random in a model.")
+@seed_option("Of everything random in a model.")
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
@@ -91,6 +98,8 @@ def run(
     """
     if every == bool(models):
         raise click.UsageError("give either --all or the models to run, such as: bench run mlp")
+    if options["seed"] + options["seeds"] - 1 > MOST_SEED:
+        raise click.UsageError(f"--seed and --seeds: the last seed is above {MOST_SEED}; give less")
     import featurestore as fs
     from bench._dataset import Dataset, parse_groups
     from bench._models import MODELS, STANDARD_PRESETS, get_model

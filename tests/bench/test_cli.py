@@ -300,7 +300,13 @@ def test_a_forced_run_says_that_it_goes_on_without_force(
         assert result.stderr == f"\nStopped. Give the same command again{without} to go on.\n"
 
 
-@pytest.mark.parametrize("options", [("--seeds", 0), ("--time-budget", 0), ("--seeds", "many")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(("--seeds", 0), ("--time-budget", 0), ("--seeds", "many"), ("--seed", -1)),
+        *(("--seed", 2**32), ("--seeds", 2, "--seed", 2**32 - 1)),
+    ],
+)
 def test_senseless_numbers_are_wrong_usage(bench: Bench, options: tuple[str, object]) -> None:
     assert options[0] in assert_usage(bench("run", "mlp", *options))
 
