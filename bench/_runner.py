@@ -102,101 +102,176 @@ def run_models(
     that ran before with the same fingerprint is not run again. All models have their first seed
     before any has its second, so that a table is there early.
     """
-    if options.force:
-        _discard(data, entries, options, folder)
     deadline = math.inf
     if options.time_budget is not None:
         deadline = time.monotonic() + 60 * options.time_budget
+    runner = _Runner(data, options, folder, deadline, say)
+    planned = [
+        (entry, seed)
+        for seed in range(options.seed, options.seed + options.seeds)
+        for entry in entries
+    ]
+    if options.force:
+        for entry, seed in planned:
+            runner.discard(entry, seed)
     outcome = Outcome()
-    for seed in range(options.seed, options.seed + options.seeds):
-        for entry in entries:
-            name = entry.name if options.seeds == 1 else f"{entry.name}, seed {seed}"
-            result = _run_one(data, entry, seed, options, folder, deadline, name, say)
-            if result.status == "failed":
-                outcome.failed.append(name)
-            elif result.status == "unfinished":
-                outcome.unfinished.append(name)
+    for entry, seed in planned:
+        name = entry.name if options.seeds == 1 else f"{entry.name}, seed {seed}"
+        result = runner.run(entry, seed, name)
+        if result.status == "failed":
+            outcome.failed.append(name)
+        elif result.status == "unfinished":
+            outcome.unfinished.append(name)
     return outcome
 
 
-def _run_one(
-    data: Dataset,
-    entry: ModelEntry,
-    seed: int,
-    options: RunOptions,
-    folder: ResultsFolder,
-    deadline: float,
-    name: str,
-    say: Callable[[str], None],
-) -> RunResult:
-    """Run one model with one seed, unless that is done or can't be; list and return the result."""
-    model, about, reason = _prepare(data, entry, seed, options)
-    if reason:
-        result = about.model_copy(update={"status": "skipped", "reason": reason})
-        if seed == options.seed:
-            say(f"{entry.name}: skipped, {reason}")
-    elif found := folder.find(about):
-        result = found
-        say(f"{name}: kept from an earlier run")
-    elif time.monotonic() >= deadline:
-        return _unfinished("not begun", about, options, folder, name, say)
-    else:
-        if why := _what_changed(about, folder.earlier(about)):
-            say(f"{name}: {why}; its earlier result is replaced")
-        splits = data.splits(entry.learns_from)
-        say(f"{name}: training on {len(splits['train'].y):,} images ...")
-        return _train(model, data, splits, options, about, folder, deadline, name, say)
-    folder.add(result)
-    return result
+@dataclass(frozen=True)
+class _Runner:
+    """What every run needs.
 
-
-def _discard(
-    data: Dataset, entries: Sequence[ModelEntry], options: RunOptions, folder: ResultsFolder
-) -> None:
-    """Let no run count as done or begun; what the results list stays until there is better."""
-    for seed in range(options.seed, options.seed + options.seeds):
-        for entry in entries:
-            _, about, _ = _prepare(data, entry, seed, options)
-            folder.begin(about, anew=True)
-
-
-def _prepare(
-    data: Dataset, entry: ModelEntry, seed: int, options: RunOptions
-) -> tuple[Any, RunResult, str]:
-    """Return the model, its result as far as it is known before the run, and why it can't run."""
-    preset = entry.preset_for(options.preset, data.store.attributes["source"]["synthetic"])
-    settings = None
-    if options.saved and options.saved[1].model == entry.name:
-        preset, settings = options.saved[0], options.saved[1].settings
-    model = entry.build(seed, preset, settings)
-    reason = data.lacks(entry.learns_from) or _unable(model, options)
-    if options.class_weight and not reason:
-        model.set_params(class_weight=options.class_weight)
-    return model, _describe(entry, model, seed, options.variant(preset), options, data), reason
-
-
-def _unfinished(
-    what: str,
-    about: RunResult,
-    options: RunOptions,
-    folder: ResultsFolder,
-    name: str,
-    say: Callable[[str], None],
-) -> RunResult:
-    """Return the result of a run that the time was not enough for.
-
-    It is listed unless an earlier one that ended well is: a score is worth more than none.
+    Attributes
+    ----------
+    data : Dataset
+    options : RunOptions
+    folder : ResultsFolder
+    deadline : float
+        A time of ``time.monotonic``.
+    say : callable
+        Told in a line what becomes of each run.
     """
-    reason = f"the time budget was used up; give {options.again} to go on"
-    result = about.model_copy(update={"status": "unfinished", "reason": reason})
-    earlier = folder.earlier(about)
-    text = f"{name}: {what}, the time budget is used up"
-    if earlier is not None and earlier.status == "ok":
-        say(f"{text}; its earlier result stays")
-    else:
-        folder.add(result)
-        say(text)
-    return result
+
+    data: Dataset
+    options: RunOptions
+    folder: ResultsFolder
+    deadline: float
+    say: Callable[[str], None]
+
+    def discard(self, entry: ModelEntry, seed: int) -> None:
+        """Let no run count as done or begun; what the results list stays until there is better."""
+        _, about, reason = self._prepare(entry, seed)
+        if not reason:
+            self.folder.begin(about, anew=True)
+
+    def run(self, entry: ModelEntry, seed: int, name: str) -> RunResult:
+        """Run one model with one seed, unless that is done or can't be; list and return the result.
+
+        ``name`` is what it is called in what is said.
+        """
+        model, about, reason = self._prepare(entry, seed)
+        if reason:
+            once = f"{entry.name}: skipped, {reason}" if seed == self.options.seed else ""
+            return self._list(about, once, status="skipped", reason=reason)
+        if found := self.folder.find(about):
+            return self._list(found, f"{name}: kept from an earlier run")
+        if time.monotonic() >= self.deadline:
+            return self._unfinished(about, f"{name}: not begun, the time budget is used up")
+        if why := _what_changed(about, self.folder.earlier(about)):
+            self.say(f"{name}: {why}; its earlier result is replaced")
+        splits = self.data.splits(entry.learns_from)
+        self.say(f"{name}: training on {len(splits['train'].y):,} images ...")
+        return self._train(model, splits, about, name)
+
+    def _prepare(self, entry: ModelEntry, seed: int) -> tuple[Any, RunResult, str]:
+        """Return the model, its result as far as that is known, and why it can't be run, or ""."""
+        data, options = self.data, self.options
+        preset = entry.preset_for(options.preset, data.store.attributes["source"]["synthetic"])
+        settings = None
+        if options.saved and options.saved[1].model == entry.name:
+            preset, settings = options.saved[0], options.saved[1].settings
+        model = entry.build(seed, preset, settings)
+        reason = data.lacks(entry.learns_from) or _unable(model, options)
+        if options.class_weight and not reason:
+            model.set_params(class_weight=options.class_weight)
+        about = _describe(entry, model, seed, options.variant(preset), options, data)
+        return model, about, reason
+
+    def _list(self, about: RunResult, text: str, **changed: Any) -> RunResult:
+        """List and return a result with such fields, and say so if there is a text."""
+        result = about.model_copy(update=changed)
+        self.folder.add(result)
+        if text:
+            self.say(text)
+        return result
+
+    def _unfinished(self, about: RunResult, text: str) -> RunResult:
+        """Return the result of a run that the time was not enough for.
+
+        It is listed unless an earlier one that ended well is: a score is worth more than none.
+        """
+        reason = f"the time budget was used up; give {self.options.again} to go on"
+        changed: dict[str, Any] = {"status": "unfinished", "reason": reason}
+        earlier = self.folder.earlier(about)
+        if earlier is None or earlier.status != "ok":
+            return self._list(about, text, **changed)
+        self.say(f"{text}; its earlier result stays")
+        return about.model_copy(update=changed)
+
+    def _train(
+        self, model: Any, splits: dict[str, Split], about: RunResult, name: str
+    ) -> RunResult:
+        """Train a model and keep what it learned and predicts; or why it did not."""
+        place = self.folder.begin(about, anew=False)
+        checkpoint = place / "checkpoint.npz"
+        there = checkpoint.exists()
+        first: list[int] = []  # the step that the fit first told of
+        begun = time.perf_counter()
+        try:
+            with (
+                warnings.catch_warnings(),
+                peak_memory() as memory,
+                fit_progress(about.model, self.deadline) as show,
+            ):
+
+                def progress(done: int, total: int, text: str) -> None:
+                    if not first:
+                        first.append(done)
+                    show(done, total, text)
+
+                warnings.simplefilter("ignore")  # libraries' deprecations concern developers
+                _fit(model, splits, self.options, checkpoint, progress)
+                fit_seconds = time.perf_counter() - begun
+                predicted = time.perf_counter()
+                predictions = _predict(model, self.data, splits)
+                predict_seconds = time.perf_counter() - predicted
+                train_accuracy = _train_accuracy(model, splits)
+            model.save(
+                place / "model.npz",
+                fingerprint=self.data.store.fingerprint,
+                label_names=self.data.label_names,
+            )
+        except (OSError, StoreUnreachableError):  # the disk's or the network's, not the model's
+            raise
+        except TimeIsUpError:
+            return self._unfinished(about, f"{name}: stopped, the time budget is used up")
+        except Exception as error:  # whatever a model raises is its own failure
+            raise_if_stopped()
+            return self._failed(error, about, place, name)
+        scores = {}
+        for split in PREDICTED:
+            here = predictions.of(split)
+            if len(here.label):
+                scores[split] = score(here.label, here.probabilities)
+        result = about.model_copy(
+            update={
+                **scores,
+                "train_accuracy": train_accuracy,
+                "fit_seconds": round(fit_seconds, 3),
+                "predict_seconds": round(predict_seconds, 3),
+                "peak_memory_mb": round(memory.megabytes, 1),
+                # A checkpoint of other data is begun over; with one of the end no step is left.
+                "resumed": there and (not first or first[0] > 1),
+                "history": _finite(getattr(model, "history_", {})),
+                "search": getattr(model, "search_", []),
+            }
+        )
+        self.folder.commit(result, predictions, self.data.label_names)
+        self.say(f"{name}: ok ({fit_seconds:.1f} s)")
+        return result
+
+    def _failed(self, error: Exception, about: RunResult, place: Path, name: str) -> RunResult:
+        reason, path = failure_text(error), place / "error.txt"
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        return self._list(about, f"{name}: {reason} (see {path})", status="failed", reason=reason)
 
 
 def _unable(model: Any, options: RunOptions) -> str:
@@ -249,77 +324,6 @@ def _what_changed(now: RunResult, before: RunResult | None) -> str:
         if before.settings.get(name) != value
     ]
     return f"other settings or versions than before ({', '.join(changed)})"
-
-
-def _train(
-    model: Any,
-    data: Dataset,
-    splits: dict[str, Split],
-    options: RunOptions,
-    about: RunResult,
-    folder: ResultsFolder,
-    deadline: float,
-    name: str,
-    say: Callable[[str], None],
-) -> RunResult:
-    """Train a model and keep what it learned and predicts; or why it did not."""
-    place = folder.begin(about, anew=False)
-    checkpoint = place / "checkpoint.npz"
-    there = checkpoint.exists()
-    first: list[int] = []  # the step that the fit first told of
-    begun = time.perf_counter()
-    try:
-        with (
-            warnings.catch_warnings(),
-            peak_memory() as memory,
-            fit_progress(about.model, deadline) as show,
-        ):
-
-            def progress(done: int, total: int, text: str) -> None:
-                if not first:
-                    first.append(done)
-                show(done, total, text)
-
-            warnings.simplefilter("ignore")  # libraries' deprecations concern developers
-            _fit(model, splits, options, checkpoint, progress)
-            fit_seconds = time.perf_counter() - begun
-            predicted = time.perf_counter()
-            predictions = _predict(model, data, splits)
-            predict_seconds = time.perf_counter() - predicted
-            train_accuracy = _train_accuracy(model, splits)
-        model.save(
-            place / "model.npz",
-            fingerprint=data.store.fingerprint,
-            label_names=data.label_names,
-        )
-    except (OSError, StoreUnreachableError):  # the disk's or the network's, not the model's
-        raise
-    except TimeIsUpError:
-        return _unfinished("stopped", about, options, folder, name, say)
-    except Exception as error:  # whatever a model raises is its own failure
-        raise_if_stopped()
-        return _failed(error, about, folder, place, name, say)
-    scores = {}
-    for split in PREDICTED:
-        here = predictions.of(split)
-        if len(here.label):
-            scores[split] = score(here.label, here.probabilities)
-    result = about.model_copy(
-        update={
-            **scores,
-            "train_accuracy": train_accuracy,
-            "fit_seconds": round(fit_seconds, 3),
-            "predict_seconds": round(predict_seconds, 3),
-            "peak_memory_mb": round(memory.megabytes, 1),
-            # A checkpoint of other settings or data is begun over; one of the end has no step left.
-            "resumed": there and (not first or first[0] > 1),
-            "history": _finite(getattr(model, "history_", {})),
-            "search": getattr(model, "search_", []),
-        }
-    )
-    folder.commit(result, predictions, data.label_names)
-    say(f"{name}: ok ({fit_seconds:.1f} s)")
-    return result
 
 
 def _fit(
@@ -379,22 +383,6 @@ def _train_accuracy(model: Any, splits: dict[str, Split]) -> float:
     if isinstance(X, Rows) and 0 < enough < len(y):
         X, y = X[:enough], y[:enough]  # a store's rows are in random order
     return float((model.predict(X) == y).mean())
-
-
-def _failed(
-    error: Exception,
-    about: RunResult,
-    folder: ResultsFolder,
-    place: Path,
-    name: str,
-    say: Callable[[str], None],
-) -> RunResult:
-    reason = failure_text(error)
-    (place / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    result = about.model_copy(update={"status": "failed", "reason": reason})
-    folder.add(result)
-    say(f"{name}: {reason} (see {place / 'error.txt'})")
-    return result
 
 
 def _finite(history: dict[str, list[float]]) -> dict[str, list[float | None]]:
