@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from bench._baselines import BASELINES, incomparable
 from bench._records import Results
 from bench._statistics import summarise
-from bench._tables import percent, seeds_text, title_of
+from bench._tables import percent, seeds_text, title_of_runs
 from featurestore import SPLITS
 
 OURS, THEIRS, LINE = "#2f6db5", "#b9b9b9", "#777777"  # readable on white and on black
@@ -37,7 +37,7 @@ def draw_accuracy(results: Results) -> str:
                     axes.plot(100 * accuracy.mean, y, mark, color=LINE, fillstyle="none")
             seeds = seeds_text(group.ok)
             word = "seed" if len(group.ok) == 1 else "seeds"
-            labels.append(f"{title_of(group.model)}, {group.variant}, {word} {seeds}")
+            labels.append(f"{title_of_runs(group)}, {group.variant}, {word} {seeds}")
         for y, baseline in enumerate(BASELINES, len(groups)):
             axes.barh(y, 100 * baseline.test, color=THEIRS, hatch="//", edgecolor="white")
             _write_value(axes, y, baseline.test)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench._records import Results, RunResult, StoreAbout
 from bench._statistics import Summary, summarise
-from bench._tables import limits_text, seeds_text, spread_percent, title_of
+from bench._tables import limits_text, seeds_text, spread_percent, title_of_runs
 from featurestore import SPLITS
 
 WIDTH = 100
@@ -55,7 +55,7 @@ BACKBONES = {
         "arXiv:2104.00298.",
     ),
 }
-# What each model is, and where it comes from.
+# What each model is, and where it comes from; "{backbone}": a network's own, not the store's.
 MODELS: dict[str, tuple[str, Reference | None]] = {
     "mlp": ("a multilayer perceptron on the embeddings", None),
     "pca-svm": ("principal components of the embeddings and a support vector machine", None),
@@ -83,8 +83,8 @@ MODELS: dict[str, tuple[str, Reference | None]] = {
             "without Residuals. ICLR 2017, arXiv:1605.07648.",
         ),
     ),
-    "finetuned": ("the backbone, fine-tuned on larger images", None),
-    "noisy-finetuned": ("the backbone, fine-tuned on weakly labelled images", FI),
+    "finetuned": ("{backbone}, fine-tuned on larger images", None),
+    "noisy-finetuned": ("{backbone}, fine-tuned on weakly labelled images", FI),
 }
 
 
@@ -114,10 +114,8 @@ def _paragraph(store: StoreAbout, summaries: list[Summary]) -> str:
     if store.groups:
         groups = "; ".join(f"{name}: {', '.join(g)}" for name, g in store.groups.items())
         sentences.append(f"Labels were grouped ({groups}).")
-    backbone = BACKBONES.get(store.backbone)
-    source = f" ({backbone.key})" if backbone else ""
     sentences.append(
-        f"Embeddings of {store.embedding['dims']} numbers are by {store.backbone}{source}, "
+        f"Embeddings of {store.embedding['dims']} numbers are by {_with_source(store.backbone)}, "
         f"pretrained on ImageNet and not trained further; its input was the "
         f"{store.embedding['preprocessing']}."
     )
@@ -151,17 +149,30 @@ def _near_duplicates(across: int | None) -> str:
 
 def _model_sentence(summary: Summary) -> str:
     what, reference = MODELS.get(summary.model, (summary.model, None))
+    backbones = " and ".join(map(_with_source, _backbones(summary))) or "a pretrained network"
+    what = what.replace("{backbone}", backbones)
     source = f" ({reference.key})" if reference else ""
     seeds = seeds_text(summary.ok)
     word = "seed" if len(summary.ok) == 1 else "seeds"
     assert summary.interval is not None
-    title = title_of(summary.model)
+    title = title_of_runs(summary)
     return (
         f"{title[0].upper()}{title[1:]}, {what}{source} "
         f"(preset {summary.variant}, {word} {seeds}), tells "
         f"{spread_percent(summary.accuracy('test'))} % of the test images right (95 % interval "
         f"{limits_text(*summary.interval)} %)."
     )
+
+
+def _backbones(summary: Summary) -> list[str]:
+    """Return the backbones that a network was made from; none where it has none."""
+    settings = (run.settings for run in summary.ok)
+    return list(dict.fromkeys(one["backbone"] for one in settings if "backbone" in one))
+
+
+def _with_source(backbone: str) -> str:
+    reference = BACKBONES.get(backbone)
+    return f"{backbone} ({reference.key})" if reference else backbone
 
 
 def _several(summaries: list[Summary]) -> bool:
@@ -185,7 +196,9 @@ def _versions(summaries: list[Summary]) -> str:
 
 def _references(store: StoreAbout, summaries: list[Summary]) -> list[Reference | None]:
     found = [FI if store.is_fi else None, BACKBONES.get(store.backbone)]
-    found += [MODELS.get(summary.model, ("", None))[1] for summary in summaries]
+    for summary in summaries:
+        found += [BACKBONES.get(name) for name in _backbones(summary)]
+        found.append(MODELS.get(summary.model, ("", None))[1])
     return list(dict.fromkeys([*found, WILSON if summaries else None]))
 
 

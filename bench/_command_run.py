@@ -7,8 +7,15 @@ from typing import Any
 
 import click
 
-from bench._errors import OUT_OF_TIME, BenchError, one_line_errors
-from bench._options import Location, group_option, results_option, store_option
+from bench._errors import OUT_OF_TIME, BenchError, goes_on_without, one_line_errors
+from bench._options import (
+    MOST_SEED,
+    Location,
+    group_option,
+    results_option,
+    seed_option,
+    store_option,
+)
 
 
 @click.command(
@@ -34,7 +41,7 @@ Examples:
 )
 @store_option("A store made by bench extract.")
 @results_option("Where to keep results.")
-@click.option("--seed", default=0, show_default=True, help="Of everything random in a model.")
+@seed_option("Of everything random in a model.")
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
@@ -69,7 +76,7 @@ Examples:
     metavar="MINUTES",
     help="Train no longer than that. What is missing then is unfinished; the same command goes on.",
 )
-@click.option("--force", is_flag=True, help="Redo what was run before.")
+@click.option("--force", is_flag=True, help="Redo what was run before; leave it out to go on.")
 @one_line_errors
 def run(
     models: tuple[str, ...],
@@ -91,6 +98,8 @@ def run(
     """
     if every == bool(models):
         raise click.UsageError("give either --all or the models to run, such as: bench run mlp")
+    if options["seed"] + options["seeds"] - 1 > MOST_SEED:
+        raise click.UsageError(f"--seed and --seeds: the last seed is above {MOST_SEED}; give less")
     import featurestore as fs
     from bench._dataset import Dataset, parse_groups
     from bench._models import MODELS, STANDARD_PRESETS, get_model
@@ -116,8 +125,11 @@ def run(
         )
     # Before it ends, Python would look once more through all that TensorFlow made: for a second.
     atexit.register(gc.freeze)
+    asked = RunOptions(**options)
     with ResultsFolder(results, data.describe()) as folder:
-        outcome = run_models(data, entries, RunOptions(**options), folder, click.echo)
+        if asked.force:
+            goes_on_without("--force")
+        outcome = run_models(data, entries, asked, folder, click.echo)
         written = write_outputs(folder, data)
         click.echo()
         click.echo(show_results(folder.results))
@@ -126,8 +138,8 @@ def run(
         raise click.ClickException(f"failed: {'; '.join(outcome.failed)}; see the reasons above")
     if outcome.unfinished:
         click.echo(
-            f"The time budget is used up; unfinished: {'; '.join(outcome.unfinished)}. Give the "
-            "same command again to go on.",
+            f"The time budget is used up; unfinished: {'; '.join(outcome.unfinished)}. Give "
+            f"{asked.again} to go on.",
             err=True,
         )
         raise SystemExit(OUT_OF_TIME)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bench._errors import OUT_OF_TIME, BenchError, one_line_errors
-from bench._options import Location, group_option, results_option, store_option
+from bench._options import Location, group_option, results_option, seed_option, store_option
 
 
 @click.command(
@@ -43,7 +43,7 @@ Examples:
     help="Train no model for longer than that.",
 )
 @click.option("--save", metavar="NAME", help="Keep the best settings as a preset for bench run.")
-@click.option("--seed", default=0, show_default=True, help="Of the search and of every model.")
+@seed_option("Of the search and of every model.")
 @store_option("A store made by bench extract.")
 @results_option("Where to keep trials, in its folder tuning, and presets, in its folder presets.")
 @group_option("As for bench run.")
@@ -84,7 +84,7 @@ def tune(
     import featurestore as fs
     from bench._dataset import Dataset, parse_groups
     from bench._models import get_model
-    from bench._presets import NOT_SEARCHED, Preset, check_name, save_preset
+    from bench._presets import NOT_SEARCHED, Preset, earlier_preset, save_preset
     from bench._results import read_results
     from bench._tuning import Plan, TuneOptions
     from bench._tuning import tune as run_trials
@@ -95,7 +95,7 @@ def tune(
 
     entry = get_model(model)
     if save is not None:
-        check_name(save)
+        earlier_preset(results, save, model)
     data = TuningData.of(Dataset(fs.FeatureStore(store), parse_groups(groups)), entry.learns_from)
     if (results / "results.json").exists():
         there = read_results(results).store
@@ -126,6 +126,11 @@ def tune(
                     store_fingerprint=plan.about.store_fingerprint,
                     trials=sum(trial.state != "running" for trial in found),
                 )
+                before = earlier_preset(results, save, model)
+                # As JSON, which has no tuples.
+                if before and before.model_dump_json() != preset.model_dump_json():
+                    earlier_dev = f"dev {100 * before.dev_accuracy:.1f} %"
+                    click.echo(f"\n{save}: in place of an earlier one ({earlier_dev})")
                 written.append(save_preset(results, save, preset))
             click.echo(f"\nWritten: {', '.join(str(path) for path in written)}")
             if save is not None:

@@ -1,6 +1,6 @@
 """Two folders of results beside each other: what changed, and what it may come from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from tabulate import tabulate
 
 from bench._comparison import tested_runs
 from bench._predictions import Predictions
-from bench._records import SYNTHETIC, Results, RunResult
+from bench._records import SYNTHETIC, Results, RunResult, StoreAbout
 from bench._results import read_results
 from bench._statistics import Difference, Summary, paired, summarise, unpaired
-from bench._tables import difference_text, p_text, spread_percent, title_of
+from bench._tables import difference_text, p_text, spread_percent, title_of, title_of_runs
 
 HEADER = ("system", "preset", "A test %", "B test %", "B minus A", "p", "what differs")
 
@@ -40,14 +40,15 @@ def show_comparison(path_a: Path, path_b: Path) -> str:
         If one of them can't be read.
     """
     a, b = (Opened(path, read_results(path)) for path in (path_a, path_b))
-    same_labels = a.results.store.label_names == b.results.store.label_names
+    same_labels = not _label_difference(a.results.store, b.results.store)
     rows, alone = [], []
     for key in dict.fromkeys([*a.groups, *b.groups]):
         if key in a.groups and key in b.groups:
             rows.append(_row(a, b, key, same_labels))
         else:
             where = "A" if key in a.groups else "B"
-            alone.append(f"only in {where}: {title_of(key[0])}, {key[1]}")
+            title = title_of_runs((a if key in a.groups else b).groups[key])
+            alone.append(f"only in {where}: {title}, {key[1]}")
     parts = [_heads(a, b), *(f"  {line}" for line in _data_differences(a, b))]
     if rows:
         parts += ["", tabulate(rows, HEADER, disable_numparse=True)]
@@ -86,26 +87,40 @@ def _data_differences(a: Opened, b: Opened) -> list[str]:
             {"backbone": second.backbone} | second.embedding,
         )
         lines += [f"embedding: {change}" for change in embedding]
-    if first.label_names != second.label_names:
-        names = " | ".join(", ".join(store.label_names) for store in (first, second))
-        lines.append(f"labels: {names}: accuracies are not comparable")
+    if labels := _label_difference(first, second):
+        lines.append(f"{labels}: accuracies are not comparable")
     codes = [{run.code for run in side.results.runs} for side in (a, b)]
     same = codes[0] == codes[1] and len(codes[0]) == 1
     lines.append("code: the same" if same else "code: runs are of different source code")
     return lines
 
 
+def _label_difference(first: StoreAbout, second: StoreAbout) -> str:
+    """Return in what labels differ, or ""."""
+    if first.label_names != second.label_names:
+        names = " | ".join(", ".join(store.label_names) for store in (first, second))
+        return f"labels: {names}"
+    members = [
+        {name: set(labels) for name, labels in store.groups.items()} for store in (first, second)
+    ]
+    return "" if members[0] == members[1] else "groups differ"
+
+
 def _row(a: Opened, b: Opened, key: tuple[str, str], same_labels: bool) -> list[str]:
     first, second = a.groups[key], b.groups[key]
     found = _difference(a, b, key) if same_labels else None
     return [
-        title_of(key[0]),
+        _title(first, second),
         key[1],
         *(spread_percent(summary.accuracy("test")) for summary in (first, second)),
         "" if found is None else difference_text(found),
         "" if found is None else p_text(found.p),
         "; ".join(_run_differences(first, second)) or "nothing",
     ]
+
+
+def _title(first: Summary, second: Summary) -> str:
+    return title_of(first.model, (run.settings for run in (*first.runs, *second.runs)))
 
 
 def _difference(a: Opened, b: Opened, key: tuple[str, str]) -> Difference | None:
@@ -133,9 +148,7 @@ def _images(found: Predictions, order: np.ndarray[Any, Any]) -> np.ndarray[Any, 
 
 def _run_differences(first: Summary, second: Summary) -> list[str]:
     """Return what differs between the runs of both, in a few words each."""
-    one, other = (summary.runs[0] for summary in (first, second))
-    lines = _changes(one.settings, other.settings)
-    lines += _changes(one.versions, other.versions)
+    lines = _changes_by_seed(first.runs, second.runs)
     seeds = [[run.seed for run in summary.ok] for summary in (first, second)]
     if seeds[0] != seeds[1]:
         lines.append(f"seeds {_listed(seeds[0])} -> {_listed(seeds[1])}")
@@ -148,9 +161,32 @@ def _run_differences(first: Summary, second: Summary) -> list[str]:
             for seed, scores in _digests(first.ok).items()
             if scores != _digests(second.ok)[seed]
         ]
-        if apart and one.store_fingerprint == other.store_fingerprint:
+        stores = {run.store_fingerprint for run in (*first.runs, *second.runs)}
+        if apart and len(stores) == 1:
             lines.append(f"nothing that is recorded, yet other numbers at seeds {_listed(apart)}")
     return lines
+
+
+def _changes_by_seed(first: Sequence[RunResult], second: Sequence[RunResult]) -> list[str]:
+    """Return what differs between runs of the same seed; of the first ones if none is the same."""
+    by_seed = {run.seed: run for run in second}
+    both = [(run, by_seed[run.seed]) for run in first if run.seed in by_seed]
+    found: dict[str, list[int]] = {}
+    for one, other in both or [(first[0], second[0])]:
+        for line in _changes_between(one, other):
+            found.setdefault(line, []).append(one.seed)
+    return [
+        line if len(seeds) >= len(both) else f"{line} (seed {_listed(seeds)})"
+        for line, seeds in found.items()
+    ]
+
+
+def _changes_between(one: RunResult, other: RunResult) -> list[str]:
+    lines = _changes(one.settings, other.settings) + _changes(one.versions, other.versions)
+    if one.code != other.code:
+        lines.append("source code")
+    machines = (run.machine.model_dump() if run.machine else {} for run in (one, other))
+    return lines + _changes(*machines)
 
 
 def _digests(runs: tuple[RunResult, ...]) -> dict[int, Any]:

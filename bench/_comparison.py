@@ -13,6 +13,8 @@ from bench._records import Results, RunResult
 from bench._results import predictions_of
 from bench._statistics import Difference, Summary, holm, paired, summarise
 
+SIGNIFICANT = 0.05
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -59,6 +61,11 @@ class Pair:
     corrected_p: float
     agreement: float
     kappa: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether one is better: by the interval, and by p for as many pairs as there are."""
+        return self.difference.clear and self.corrected_p < SIGNIFICANT
 
 
 @dataclass(frozen=True)

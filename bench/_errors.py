@@ -32,6 +32,7 @@ class StoppedError(KeyboardInterrupt):
 
 
 _asked_to_stop = threading.Event()
+_WITHOUT = "bench.without"  # in click's context: an option that the same command goes on without
 
 
 def failure_text(error: Exception) -> str:
@@ -68,6 +69,11 @@ def one_line_errors(command: F) -> F:
             raise
 
     return wrapped  # type: ignore[return-value]
+
+
+def goes_on_without(option: str) -> None:
+    """Let a stop of the running command say that it goes on if it is given without this option."""
+    click.get_current_context().meta[_WITHOUT] = option
 
 
 def raise_if_stopped() -> None:
@@ -107,7 +113,9 @@ def _end_stopped() -> NoReturn:
         if signal.getsignal(sent) is _interrupt:
             signal.signal(sent, _end_at_once)
     atexit.register(_hush)
-    click.echo("\nStopped. Give the same command again to go on.", err=True)
+    option = click.get_current_context().meta.get(_WITHOUT)
+    without = f" without {option}" if option else ""
+    click.echo(f"\nStopped. Give the same command again{without} to go on.", err=True)
     raise SystemExit(130) from None
 
 

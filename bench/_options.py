@@ -8,6 +8,7 @@ import click
 
 DEFAULT_STORE = Path("features.zarr")
 DEFAULT_RESULTS = Path("results")
+MOST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
 Location = str | Path  # of a store; a str is a URL
 
 
@@ -47,6 +48,12 @@ def results_option(text: str) -> Decorator:
     return click.option(
         "--results", type=PATH, default=DEFAULT_RESULTS, show_default=True, help=text
     )
+
+
+def seed_option(text: str) -> Decorator:
+    """Return the option ``--seed`` with this help."""
+    seeds = click.IntRange(0, MOST_SEED)
+    return click.option("--seed", type=seeds, default=0, show_default=True, help=text)
 
 
 def group_option(text: str) -> Decorator:

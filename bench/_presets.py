@@ -49,15 +49,33 @@ def check_name(name: str) -> None:
         )
 
 
-def save_preset(results: Path, name: str, preset: Preset) -> Path:
-    """Write a preset, in place of an earlier one with its name, and return its path.
+def earlier_preset(results: Path, name: str, model: str) -> Preset | None:
+    """Return the preset that one of a model with this name would replace, or None.
 
     Raises
     ------
     BenchError
-        If it can't be called that.
+        If it can't be called that, or is another model's or can't be read.
     """
     check_name(name)
+    path = presets_folder(results) / f"{name}.json"
+    if not path.exists():
+        return None
+    found = _read(path)
+    if found.model != model:
+        raise BenchError(f"{name} is a preset of {found.model}; give another name")
+    return found
+
+
+def save_preset(results: Path, name: str, preset: Preset) -> Path:
+    """Write a preset, in place of an earlier one of its model and name, and return its path.
+
+    Raises
+    ------
+    BenchError
+        As ``earlier_preset``.
+    """
+    earlier_preset(results, name, preset.model)
     path = presets_folder(results) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_durably(path, (preset.model_dump_json(indent=1) + "\n").encode())

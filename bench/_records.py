@@ -2,9 +2,10 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 FORMAT_VERSION = 3
+EMBEDDING = ("dims", "weights_sha256", "embed_size", "preprocessing")  # what is told of one
 SYNTHETIC = "These are synthetic images, drawn by a program: scores say nothing about photographs."
 Status = Literal["ok", "failed", "skipped", "unfinished"]
 
@@ -70,7 +71,8 @@ class RunResult(_Record):
     versions: dict[str, str] = Field(description="of libraries that may change the numbers")
     store_fingerprint: str
     fingerprint: str = Field(
-        description="of data, model, seed, settings and versions: the same means the same numbers"
+        description="of data, model, seed, settings and versions: the same means the same numbers "
+        "on the same machine"
     )
     code: str = Field(default="", description="sha256 of this program's source, for provenance")
     machine: Machine | None = None
@@ -125,6 +127,13 @@ class StoreAbout(_Record):
         None, description="groups of near-duplicates that lie in several splits, where known"
     )
     majority: Majority
+
+    @field_validator("embedding")
+    @classmethod
+    def _is_whole(cls, embedding: dict[str, Any]) -> dict[str, Any]:
+        if lacking := [name for name in EMBEDDING if name not in embedding]:
+            raise ValueError(f"lacks {', '.join(lacking)}")
+        return embedding
 
 
 class Results(_Record):

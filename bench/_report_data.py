@@ -155,4 +155,5 @@ def _run_part(run: RunResult) -> RunPart:
             ("machine", f"{machine.system}, Python {machine.python}, {machine.cpus} CPUs, {gpu}")
         )
     facts.append(("resumed", "yes, after an interruption" if run.resumed else "no"))
-    return RunPart(f"{title_of(run.model)}, {run.variant}, seed {run.seed}", run.status, facts)
+    title = title_of(run.model, [run.settings])
+    return RunPart(f"{title}, {run.variant}, seed {run.seed}", run.status, facts)

@@ -13,7 +13,7 @@ from bench._records import RunResult, SplitScores
 from bench._report_parts import Cell, Heat, Table, shade
 from bench._report_scores import name_of
 from bench._statistics import Calibration, Summary, calibration
-from bench._tables import percent, seeds_text, title_of
+from bench._tables import percent, seeds_text, title_of_runs
 
 MOST_LABELS = 20  # of a confusion matrix that can still be read
 MOST_CONFUSIONS = 20
@@ -207,7 +207,7 @@ def calibration_part(compared: Compared) -> CalibrationPart | None:
             np.concatenate([p.probabilities for p in model.predictions]),
         )
         summary = model.summary
-        title = [title_of(summary.model), f"ECE {percent(found.error)} %"]
+        title = [title_of_runs(summary), f"ECE {percent(found.error)} %"]
         if summary.variant != "default":
             title.insert(1, summary.variant)
         panels.append(Reliability("\n".join(map(_cut, title)), found))

@@ -17,7 +17,7 @@ from bench._tables import (
     seeds_text,
     spread_percent,
     spread_text,
-    title_of,
+    title_of_runs,
 )
 from featurestore import SPLITS
 
@@ -66,7 +66,7 @@ MEASURES = (
 
 def name_of(summary: Summary) -> str:
     """Return what a model is called in the report: with its variant, but for the default."""
-    title = title_of(summary.model)
+    title = title_of_runs(summary)
     return title if summary.variant == "default" else f"{title}, {summary.variant}"
 
 
@@ -105,7 +105,7 @@ def _model_line(summary: Summary) -> Line:
         for name in ("fit_seconds", "predict_seconds", "peak_memory_mb")
     )
     return Line(
-        title_of(summary.model),
+        title_of_runs(summary),
         summary.variant,
         seeds_text(ok or summary.runs),
         f"partly {lacking}" if ok and lacking else lacking,
@@ -160,7 +160,7 @@ def in_short(results: Results, pairs: Sequence[Pair]) -> str:
     text += f" Next: {name_of(second)}, {percent(other)} %"
     if pair is None:
         return text + "."
-    return text + (", clearly less." if pair.difference.clear else ", not clearly less.")
+    return text + (", clearly less." if pair.clear else ", not clearly less.")
 
 
 def _key(summary: Summary) -> tuple[str, str]:
@@ -210,7 +210,7 @@ def differences(pairs: Sequence[Pair]) -> Table:
     words = []
     for pair in pairs:
         better = "A is better" if pair.difference.mean > 0 else "B is better"
-        words.append(better if pair.difference.clear else "not clear")
+        words.append(better if pair.clear else "not clear")
     rows = [
         [name_of(pair.a), name_of(pair.b), cells[2], word, *cells[3:]]
         for pair, cells, word in zip(pairs, pair_rows(pairs), words, strict=True)
@@ -221,7 +221,7 @@ def differences(pairs: Sequence[Pair]) -> Table:
         (*PAIR_HEADER[:3], "in words", *PAIR_HEADER[3:]),
         rows,
         frozenset({0, 1, 3}),
-        frozenset((i, 3) for i, pair in enumerate(pairs) if pair.difference.clear),
+        frozenset((i, 3) for i, pair in enumerate(pairs) if pair.clear),
     )
 
 

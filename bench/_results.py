@@ -137,13 +137,17 @@ class ResultsFolder:
         self._lock.release()
 
     def find(self, about: RunResult) -> RunResult | None:
-        """Return an earlier run that ended well with the same fingerprint, or None."""
+        """Return an earlier run that ended well with the same fingerprint, or None.
+
+        One whose predictions or model are gone is none.
+        """
         try:
             text = (runs_folder(self.path, about) / "run.json").read_bytes()
             found = RunResult.model_validate_json(text)
         except (FileNotFoundError, ValidationError):  # or cut short by a full disk
             return None
-        there = (runs_folder(self.path, about) / "predictions.parquet").exists()
+        files = (runs_folder(self.path, about) / n for n in ("predictions.parquet", "model.npz"))
+        there = all(path.exists() for path in files)
         return found if there and found.fingerprint == about.fingerprint else None
 
     def earlier(self, about: RunResult) -> RunResult | None:

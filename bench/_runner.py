@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench._dataset import Dataset, Split
 from bench._errors import failure_text, raise_if_stopped
@@ -50,7 +51,8 @@ class RunOptions:
     class_weight : {"balanced", None}
         Likewise.
     force : bool
-        Whether to redo what ran before.
+        Whether to redo what ran before. It is discarded first: what is stopped then goes on
+        without this.
     time_budget : float or None
         Minutes after which nothing more is trained.
     """
@@ -63,6 +65,11 @@ class RunOptions:
     class_weight: str | None = None
     force: bool = False
     time_budget: float | None = None
+
+    @property
+    def again(self) -> str:
+        """What to give to go on."""
+        return "the same command again" + (" without --force" if self.force else "")
 
     def variant(self, preset: str) -> str:
         """Return a short text that tells a run from others, the seed apart."""
@@ -98,62 +105,173 @@ def run_models(
     deadline = math.inf
     if options.time_budget is not None:
         deadline = time.monotonic() + 60 * options.time_budget
+    runner = _Runner(data, options, folder, deadline, say)
+    planned = [
+        (entry, seed)
+        for seed in range(options.seed, options.seed + options.seeds)
+        for entry in entries
+    ]
+    if options.force:
+        for entry, seed in planned:
+            runner.discard(entry, seed)
     outcome = Outcome()
-    for seed in range(options.seed, options.seed + options.seeds):
-        for entry in entries:
-            name = entry.name if options.seeds == 1 else f"{entry.name}, seed {seed}"
-            result = _run_one(data, entry, seed, options, folder, deadline, name, say)
-            if result.status == "failed":
-                outcome.failed.append(name)
-            elif result.status == "unfinished":
-                outcome.unfinished.append(name)
+    for entry, seed in planned:
+        name = entry.name if options.seeds == 1 else f"{entry.name}, seed {seed}"
+        result = runner.run(entry, seed, name)
+        if result.status == "failed":
+            outcome.failed.append(name)
+        elif result.status == "unfinished":
+            outcome.unfinished.append(name)
     return outcome
 
 
-def _run_one(
-    data: Dataset,
-    entry: ModelEntry,
-    seed: int,
-    options: RunOptions,
-    folder: ResultsFolder,
-    deadline: float,
-    name: str,
-    say: Callable[[str], None],
-) -> RunResult:
-    """Run one model with one seed, unless that is done or can't be; list and return the result."""
-    preset = entry.preset_for(options.preset, data.store.attributes["source"]["synthetic"])
-    settings = None
-    if options.saved and options.saved[1].model == entry.name:
-        preset, settings = options.saved[0], options.saved[1].settings
-    model = entry.build(seed, preset, settings)
-    reason = data.lacks(entry.learns_from) or _unable(model, options)
-    if options.class_weight and not reason:
-        model.set_params(class_weight=options.class_weight)
-    about = _describe(entry, model, seed, options.variant(preset), options, data)
-    if reason:
-        result = about.model_copy(update={"status": "skipped", "reason": reason})
-        if seed == options.seed:
-            say(f"{entry.name}: skipped, {reason}")
-    elif not options.force and (found := folder.find(about)):
-        result = found
-        say(f"{name}: kept from an earlier run")
-    elif time.monotonic() >= deadline:
-        result = about.model_copy(update=_UNFINISHED)
-        say(f"{name}: not begun, the time budget is used up")
-    else:
-        if why := _what_changed(about, folder.earlier(about)):
-            say(f"{name}: {why}; its earlier result is replaced")
-        splits = data.splits(entry.learns_from)
-        say(f"{name}: training on {len(splits['train'].y):,} images ...")
-        return _train(model, data, splits, options, about, folder, deadline, name, say)
-    folder.add(result)
-    return result
+@dataclass(frozen=True)
+class _Runner:
+    """What every run needs.
 
+    Attributes
+    ----------
+    data : Dataset
+    options : RunOptions
+    folder : ResultsFolder
+    deadline : float
+        A time of ``time.monotonic``.
+    say : callable
+        Told in a line what becomes of each run.
+    """
 
-_UNFINISHED: dict[str, Any] = {
-    "status": "unfinished",
-    "reason": "the time budget was used up; give the same command again to go on",
-}
+    data: Dataset
+    options: RunOptions
+    folder: ResultsFolder
+    deadline: float
+    say: Callable[[str], None]
+
+    def discard(self, entry: ModelEntry, seed: int) -> None:
+        """Let no run count as done or begun; what the results list stays until there is better."""
+        _, about, reason = self._prepare(entry, seed)
+        if not reason:
+            self.folder.begin(about, anew=True)
+
+    def run(self, entry: ModelEntry, seed: int, name: str) -> RunResult:
+        """Run one model with one seed, unless that is done or can't be; list and return the result.
+
+        ``name`` is what it is called in what is said.
+        """
+        model, about, reason = self._prepare(entry, seed)
+        if reason:
+            once = f"{entry.name}: skipped, {reason}" if seed == self.options.seed else ""
+            return self._list(about, once, status="skipped", reason=reason)
+        if found := self.folder.find(about):
+            return self._list(found, f"{name}: kept from an earlier run")
+        if time.monotonic() >= self.deadline:
+            return self._unfinished(about, f"{name}: not begun, the time budget is used up")
+        if why := _what_changed(about, self.folder.earlier(about)):
+            self.say(f"{name}: {why}; its earlier result is replaced")
+        splits = self.data.splits(entry.learns_from)
+        self.say(f"{name}: training on {len(splits['train'].y):,} images ...")
+        return self._train(model, splits, about, name)
+
+    def _prepare(self, entry: ModelEntry, seed: int) -> tuple[Any, RunResult, str]:
+        """Return the model, its result as far as that is known, and why it can't be run, or ""."""
+        data, options = self.data, self.options
+        preset = entry.preset_for(options.preset, data.store.attributes["source"]["synthetic"])
+        settings = None
+        if options.saved and options.saved[1].model == entry.name:
+            preset, settings = options.saved[0], options.saved[1].settings
+        model = entry.build(seed, preset, settings)
+        reason = data.lacks(entry.learns_from) or _unable(model, options)
+        if options.class_weight and not reason:
+            model.set_params(class_weight=options.class_weight)
+        about = _describe(entry, model, seed, options.variant(preset), options, data)
+        return model, about, reason
+
+    def _list(self, about: RunResult, text: str, **changed: Any) -> RunResult:
+        """List and return a result with such fields, and say so if there is a text."""
+        result = about.model_copy(update=changed)
+        self.folder.add(result)
+        if text:
+            self.say(text)
+        return result
+
+    def _unfinished(self, about: RunResult, text: str) -> RunResult:
+        """Return the result of a run that the time was not enough for.
+
+        It is listed unless an earlier one that ended well is: a score is worth more than none.
+        """
+        reason = f"the time budget was used up; give {self.options.again} to go on"
+        changed: dict[str, Any] = {"status": "unfinished", "reason": reason}
+        earlier = self.folder.earlier(about)
+        if earlier is None or earlier.status != "ok":
+            return self._list(about, text, **changed)
+        self.say(f"{text}; its earlier result stays")
+        return about.model_copy(update=changed)
+
+    def _train(
+        self, model: Any, splits: dict[str, Split], about: RunResult, name: str
+    ) -> RunResult:
+        """Train a model and keep what it learned and predicts; or why it did not."""
+        place = self.folder.begin(about, anew=False)
+        checkpoint = place / "checkpoint.npz"
+        there = checkpoint.exists()
+        first: list[int] = []  # the step that the fit first told of
+        begun = time.perf_counter()
+        try:
+            with (
+                warnings.catch_warnings(),
+                peak_memory() as memory,
+                fit_progress(about.model, self.deadline) as show,
+            ):
+
+                def progress(done: int, total: int, text: str) -> None:
+                    if not first:
+                        first.append(done)
+                    show(done, total, text)
+
+                warnings.simplefilter("ignore")  # libraries' deprecations concern developers
+                _fit(model, splits, self.options, checkpoint, progress)
+                fit_seconds = time.perf_counter() - begun
+                predicted = time.perf_counter()
+                predictions = _predict(model, self.data, splits)
+                predict_seconds = time.perf_counter() - predicted
+                train_accuracy = _train_accuracy(model, splits)
+            model.save(
+                place / "model.npz",
+                fingerprint=self.data.store.fingerprint,
+                label_names=self.data.label_names,
+            )
+        except (OSError, StoreUnreachableError):  # the disk's or the network's, not the model's
+            raise
+        except TimeIsUpError:
+            return self._unfinished(about, f"{name}: stopped, the time budget is used up")
+        except Exception as error:  # whatever a model raises is its own failure
+            raise_if_stopped()
+            return self._failed(error, about, place, name)
+        scores = {}
+        for split in PREDICTED:
+            here = predictions.of(split)
+            if len(here.label):
+                scores[split] = score(here.label, here.probabilities)
+        result = about.model_copy(
+            update={
+                **scores,
+                "train_accuracy": train_accuracy,
+                "fit_seconds": round(fit_seconds, 3),
+                "predict_seconds": round(predict_seconds, 3),
+                "peak_memory_mb": round(memory.megabytes, 1),
+                # A checkpoint of other data is begun over; with one of the end no step is left.
+                "resumed": there and (not first or first[0] > 1),
+                "history": _finite(getattr(model, "history_", {})),
+                "search": getattr(model, "search_", []),
+            }
+        )
+        self.folder.commit(result, predictions, self.data.label_names)
+        self.say(f"{name}: ok ({fit_seconds:.1f} s)")
+        return result
+
+    def _failed(self, error: Exception, about: RunResult, place: Path, name: str) -> RunResult:
+        reason, path = failure_text(error), place / "error.txt"
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        return self._list(about, f"{name}: {reason} (see {path})", status="failed", reason=reason)
 
 
 def _unable(model: Any, options: RunOptions) -> str:
@@ -208,72 +326,6 @@ def _what_changed(now: RunResult, before: RunResult | None) -> str:
     return f"other settings or versions than before ({', '.join(changed)})"
 
 
-def _train(
-    model: Any,
-    data: Dataset,
-    splits: dict[str, Split],
-    options: RunOptions,
-    about: RunResult,
-    folder: ResultsFolder,
-    deadline: float,
-    name: str,
-    say: Callable[[str], None],
-) -> RunResult:
-    """Train a model and keep what it learned and predicts; or why it did not."""
-    place = folder.begin(about, anew=options.force)
-    checkpoint = place / "checkpoint.npz"
-    resumed = checkpoint.exists()
-    begun = time.perf_counter()
-    try:
-        with (
-            warnings.catch_warnings(),
-            peak_memory() as memory,
-            fit_progress(about.model, deadline) as progress,
-        ):
-            warnings.simplefilter("ignore")  # libraries' deprecations concern developers
-            _fit(model, splits, options, checkpoint, progress)
-            fit_seconds = time.perf_counter() - begun
-            predicted = time.perf_counter()
-            predictions = _predict(model, data, splits)
-            predict_seconds = time.perf_counter() - predicted
-            train_accuracy = _train_accuracy(model, splits)
-        model.save(
-            place / "model.npz",
-            fingerprint=data.store.fingerprint,
-            label_names=data.label_names,
-        )
-    except (OSError, StoreUnreachableError):  # the disk's or the network's, not the model's
-        raise
-    except TimeIsUpError:
-        result = about.model_copy(update=_UNFINISHED)
-        folder.add(result)
-        say(f"{name}: stopped, the time budget is used up")
-        return result
-    except Exception as error:  # whatever a model raises is its own failure
-        raise_if_stopped()
-        return _failed(error, about, folder, place, name, say)
-    scores = {}
-    for split in PREDICTED:
-        here = predictions.of(split)
-        if len(here.label):
-            scores[split] = score(here.label, here.probabilities)
-    result = about.model_copy(
-        update={
-            **scores,
-            "train_accuracy": train_accuracy,
-            "fit_seconds": round(fit_seconds, 3),
-            "predict_seconds": round(predict_seconds, 3),
-            "peak_memory_mb": round(memory.megabytes, 1),
-            "resumed": resumed,
-            "history": _finite(getattr(model, "history_", {})),
-            "search": getattr(model, "search_", []),
-        }
-    )
-    folder.commit(result, predictions, data.label_names)
-    say(f"{name}: ok ({fit_seconds:.1f} s)")
-    return result
-
-
 def _fit(
     model: Any,
     splits: dict[str, Split],
@@ -286,10 +338,22 @@ def _fit(
     if isinstance(train.X, Rows):
         more["checkpoint"] = checkpoint
     if options.soft_labels:
-        # A label that no training image has is none that a model could learn.
-        more["soft_labels"] = train.strength[:, np.unique(train.y)]
+        more["soft_labels"] = _votes(train)
     on_dev = (dev.X, dev.y) if len(dev.y) else ()
     model.fit(train.X, train.y, *on_dev, progress=progress, **more)
+
+
+def _votes(train: Split) -> npt.NDArray[np.float32]:
+    """Return the votes for the labels that training images have, float32 (n, labels there).
+
+    A label that none has is none that a model could learn. An image with votes for none of them, as
+    where nobody agreed with its label, has its label alone.
+    """
+    there, place = np.unique(train.y, return_inverse=True)
+    votes = train.strength[:, there]  # a copy
+    none = np.flatnonzero(~votes.any(axis=1))
+    votes[none, place[none]] = 1
+    return votes
 
 
 def _predict(model: Any, data: Dataset, splits: dict[str, Split]) -> Predictions:
@@ -319,22 +383,6 @@ def _train_accuracy(model: Any, splits: dict[str, Split]) -> float:
     if isinstance(X, Rows) and 0 < enough < len(y):
         X, y = X[:enough], y[:enough]  # a store's rows are in random order
     return float((model.predict(X) == y).mean())
-
-
-def _failed(
-    error: Exception,
-    about: RunResult,
-    folder: ResultsFolder,
-    place: Path,
-    name: str,
-    say: Callable[[str], None],
-) -> RunResult:
-    reason = failure_text(error)
-    (place / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    result = about.model_copy(update={"status": "failed", "reason": reason})
-    folder.add(result)
-    say(f"{name}: {reason} (see {place / 'error.txt'})")
-    return result
 
 
 def _finite(history: dict[str, list[float]]) -> dict[str, list[float | None]]:

@@ -185,10 +185,14 @@ class Summary:
         missing = [run for run in self.runs if run.status != "ok"]
         if not missing:
             return ""
-        reasons = "; ".join(dict.fromkeys(run.reason for run in missing))
         if len(self.runs) == 1:
-            return reasons
-        return f"{len(missing)} of {len(self.runs)} seeds {missing[0].status}: {reasons}"
+            return missing[0].reason
+        parts: list[str] = []
+        for status in dict.fromkeys(run.status for run in missing):
+            reasons = [run.reason for run in missing if run.status == status]
+            total = "" if parts else f" of {len(self.runs)} seeds"
+            parts.append(f"{len(reasons)}{total} {status}: {'; '.join(dict.fromkeys(reasons))}")
+        return "; ".join(parts)
 
 
 def summarise(runs: Iterable[RunResult]) -> list[Summary]:

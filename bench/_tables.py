@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -38,9 +38,20 @@ PAIR_HEADER = (
 )
 
 
-def title_of(model: str) -> str:
-    """Return what a model is called in tables."""
+def title_of(model: str, settings: Iterable[Mapping[str, Any]] = ()) -> str:
+    """Return what a model with such settings, one for each run, is called in tables.
+
+    A ResNet has its depth in its name, unless there are several.
+    """
+    depths = {one["depth"] for one in settings if "depth" in one}
+    if model == "resnet" and depths:
+        return f"ResNet-{depths.pop()}" if len(depths) == 1 else "ResNet"
     return MODELS[model].title if model in MODELS else model
+
+
+def title_of_runs(summary: Summary) -> str:
+    """Return what the model of such runs is called in tables."""
+    return title_of(summary.model, (run.settings for run in summary.runs))
 
 
 def heading(store: StoreAbout) -> list[str]:
@@ -102,7 +113,7 @@ def pair_rows(pairs: Sequence[Pair]) -> list[list[str]]:
     """Return the cells of a table of pairs."""
     return [
         [
-            *(f"{title_of(s.model)}, {s.variant}" for s in (pair.a, pair.b)),
+            *(f"{title_of_runs(s)}, {s.variant}" for s in (pair.a, pair.b)),
             difference_text(pair.difference),
             f"{pair.difference.only_a:,}",
             f"{pair.difference.only_b:,}",
@@ -157,7 +168,7 @@ def rows_of(results: Results) -> list[list[str]]:
 def _summary_row(summary: Summary) -> list[str]:
     limits = summary.interval
     return [
-        title_of(summary.model),
+        title_of_runs(summary),
         summary.variant,
         seeds_text(summary.ok or summary.runs),
         *(spread_percent(summary.accuracy(split)) for split in SPLITS),
@@ -189,7 +200,7 @@ def against_published(results: Results) -> list[list[str]]:
     for summary in summarise(results.runs):
         differences = [difference_to(summary, b) for b in BASELINES if b.total]
         cells = ["" if d is None else difference_text(d) for d in differences]
-        found.append([title_of(summary.model), summary.variant, *cells])
+        found.append([title_of_runs(summary), summary.variant, *cells])
     return found
 
 

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from featurestore._targets import dev_measures
 from featurestore.errors import StoreUnreachableError
 
 TRIALS = 50  # of a search, unless told
+KEY = 16 * "[0-9a-f]"  # what stands for a trial's settings in a checkpoint's name
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,9 @@ class Plan:
             space=sha256_json([space.describe(), grid and grid.points(), settings]),
             dev_images=len(data.dev.y),
             labels=len(data.label_names),
+            versions={
+                name: version(name) for name in ("emotion-bench", "optuna", *entry.libraries)
+            },
             **data.about,
         )
         most = len(grid.points()) if grid else TRIALS
@@ -160,7 +165,8 @@ def tune(
         running = folder.begin(plan.choose)
         if running is None:
             if all(trial.state != "running" for trial in folder.trials()):
-                for left in folder.folder.glob(f".{plan.about.name}-*.checkpoint.npz"):
+                # Of this search alone: "resnet" is how "resnet-grid" begins, too.
+                for left in folder.folder.glob(f".{plan.about.name}-{KEY}.checkpoint.npz"):
                     left.unlink(missing_ok=True)  # of stopped trials that nobody took up
             return True
         try:

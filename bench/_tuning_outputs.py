@@ -36,8 +36,9 @@ def show_best(about: About, trials: Sequence[Trial]) -> str:
     counts = [f"{states.count('ok')} trials"]
     counts += [f"{states.count(s)} {s}" for s in ("pruned", "failed", "running") if s in states]
     what = "the report's grid" if about.grid else "search"
+    title = title_of(about.model, (trial.values for trial in trials))
     return (
-        f"{title_of(about.model)}, {what}: {', '.join(counts)}; {about.dev_images:,} dev images\n\n"
+        f"{title}, {what}: {', '.join(counts)}; {about.dev_images:,} dev images\n\n"
         f"{table}\n\n"
         "These were chosen by the dev split, so their dev accuracy is better than what new images "
         "will give,\nand the interval, which is of one model, leaves that out. The test split was "

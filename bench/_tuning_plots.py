@@ -134,7 +134,7 @@ def title(about: About, trials: Sequence[Trial]) -> str:
     """Return what a study is called over its picture."""
     what = "the report's grid" if about.grid else "search"
     done = sum(trial.state == "ok" for trial in trials)
-    return f"{title_of(about.model)}, {what}: {done} trials"
+    return f"{title_of(about.model, (t.values for t in trials))}, {what}: {done} trials"
 
 
 def _draw(about: About, trials: Sequence[Trial]) -> Figure:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 State = Literal["ok", "pruned", "failed", "running"]
@@ -58,6 +58,9 @@ class About:
         The sha256 of the ranges and of all settings that are not searched.
     dev_images : int
     labels : int
+    versions : dict of str
+        Of libraries that may change what is tried and its numbers; empty where an earlier version
+        of this program began the study.
     """
 
     model: str
@@ -70,6 +73,7 @@ class About:
     space: str
     dev_images: int
     labels: int
+    versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -332,4 +332,12 @@ def _differs(there: dict[str, Any], now: dict[str, Any]) -> str:
     for name, text in words.items():
         if there.get(name) != now[name]:
             return text
-    return "" if there == now else "another version of this program"
+    before = there.get("versions") or now["versions"]  # earlier studies don't say
+    changed = [
+        f"{name} {before.get(name, 'none')} -> {now['versions'].get(name, 'none')}"
+        for name in dict.fromkeys([*before, *now["versions"]])
+        if before.get(name) != now["versions"].get(name)
+    ]
+    if changed:
+        return f"other versions ({', '.join(changed)})"
+    return "" if there | {"versions": before} == now else "another version of this program"

@@ -49,6 +49,19 @@ def test_only_what_is_used_is_cited(sample_store: FeatureStore) -> None:
         assert text.count(f"\n{reference.key}: ") == 1
 
 
+def test_a_fine_tuned_network_is_told_by_its_own_backbone(sample_store: FeatureStore) -> None:
+    runs = [
+        result("finetuned", settings={"backbone": "densenet121"}),
+        result("resnet", variant="mine", settings={"depth": 50}),
+    ]
+    text = cite(results(sample_store, *runs))
+    said = " ".join(text.split())
+    assert "are by mobilenet (Howard et al. 2017), pretrained" in said
+    assert "Fine-tuned CNN, densenet121 (Huang et al. 2017), fine-tuned on larger images" in said
+    assert "ResNet-50, a pre-activation residual network" in said
+    assert text.count("\nHuang et al. 2017: ") == 1
+
+
 def test_results_without_runs_describe_the_data(sample_store: FeatureStore) -> None:
     text = cite(results(sample_store))
     assert "We used 160" in text

@@ -317,7 +317,32 @@ def test_a_time_budget_that_is_used_up_has_an_exit_status_of_its_own(
     assert "unfinished" not in again.output
 
 
-@pytest.mark.parametrize("options", [("--seeds", 0), ("--time-budget", 0), ("--seeds", "many")])
+def test_a_forced_run_says_that_it_goes_on_without_force(
+    bench: Bench, sample_store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("run", "pca-svm", "--store", sample_store.path, "--force")
+    result = bench(*command, "--time-budget", 1e-9)
+    assert result.exit_code == 3
+    assert "used up; give the same command again without --force to go on" in result.stdout
+    assert result.stderr.endswith("Give the same command again without --force to go on.\n")
+
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench._runner.run_models", stop)
+    for options, without in ((command, " without --force"), (command[:-1], "")):
+        result = bench(*options)
+        assert result.exit_code == 130
+        assert result.stderr == f"\nStopped. Give the same command again{without} to go on.\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(("--seeds", 0), ("--time-budget", 0), ("--seeds", "many"), ("--seed", -1)),
+        *(("--seed", 2**32), ("--seeds", 2, "--seed", 2**32 - 1)),
+    ],
+)
 def test_senseless_numbers_are_wrong_usage(bench: Bench, options: tuple[str, object]) -> None:
     assert options[0] in assert_usage(bench("run", "mlp", *options))
 

@@ -95,6 +95,20 @@ def test_the_best_is_saved_and_run(bench: Bench, sample_store: FeatureStore) -> 
     assert (run["variant"], run["dev"]["accuracy"]) == ("mine", saved["dev_accuracy"])
 
 
+def test_a_preset_is_replaced_only_by_its_models(bench: Bench, sample_store: FeatureStore) -> None:
+    command = ("tune", "linear-probe", "--store", sample_store.path, "--save", "mine", "--trials")
+    assert "in place of" not in bench(*command, 1).stdout
+    assert "in place of" not in bench(*command, 1).stdout  # it is the same
+    path = Path("results/presets/mine.json")
+    before = json.loads(path.read_text()) | {"dev_accuracy": 0.655}
+    path.write_text(json.dumps(before))
+    assert "\nmine: in place of an earlier one (dev 65.5 %)\n" in bench(*command, 1).stdout
+    path.write_text(json.dumps(before | {"model": "mlp", "settings": {}}))
+    text = one_line(bench(*command, 2))
+    assert text == "Error: mine is a preset of mlp; give another name\n"
+    assert json.loads(path.read_text())["model"] == "mlp"
+
+
 def test_a_group_is_told_apart(bench: Bench, sample_store: FeatureStore) -> None:
     where = ("--store", sample_store.path, "--group", "polarity")
     assert bench("tune", "linear-probe", "--trials", 1, *where).exit_code == 0
@@ -132,7 +146,9 @@ def test_a_missing_store_is_one_line(bench: Bench) -> None:
     assert "there is no store here" in one_line(bench("tune", "mlp"))
 
 
-@pytest.mark.parametrize("options", [("--trials", 0), ("--timeout", 0), ("--grid", "mine")])
+@pytest.mark.parametrize(
+    "options", [("--trials", 0), ("--timeout", 0), ("--grid", "mine"), ("--seed", -1)]
+)
 def test_senseless_options_are_wrong_usage(bench: Bench, options: tuple[str, object]) -> None:
     result = bench("tune", "mlp", *options)
     assert result.exit_code == 2

@@ -10,7 +10,7 @@ from bench._compare import show_comparison
 from bench._comparison import compare_all
 from bench._dataset import Dataset
 from bench._predictions import Predictions
-from bench._records import Results, RunResult
+from bench._records import Machine, Results, RunResult
 from bench._results import ResultsFolder, read_results
 from bench._statistics import score
 from featurestore import FeatureStore
@@ -135,10 +135,51 @@ def test_other_numbers_from_the_same_settings_are_pointed_out(
     sample_store: FeatureStore, tmp_path: Path
 ) -> None:
     commit(sample_store, tmp_path / "a", [(result(code="x"), 4)])
-    commit(sample_store, tmp_path / "b", [(result(code="y"), 5)])
+    commit(sample_store, tmp_path / "b", [(result(code="x"), 5)])
+    text = show_comparison(tmp_path / "a", tmp_path / "b")
+    assert "code: the same" in text
+    assert "nothing that is recorded, yet other numbers at seeds 0" in line_of(text, "3-layer MLP")
+
+
+def test_other_code_and_another_machine_are_told(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    here = Machine(system="Linux x86_64", python="3.13.1", cpus=2, gpu=False)
+    there = here.model_copy(update={"cpus": 4})
+    commit(sample_store, tmp_path / "a", [(result(code="x", machine=here), 4)])
+    commit(sample_store, tmp_path / "b", [(result(code="y", machine=there), 5)])
     text = show_comparison(tmp_path / "a", tmp_path / "b")
     assert "code: runs are of different source code" in text
-    assert "nothing that is recorded, yet other numbers at seeds 0" in line_of(text, "3-layer MLP")
+    assert line_of(text, "3-layer MLP").endswith("  source code; cpus 2 -> 4")
+
+
+def test_runs_are_compared_seed_by_seed(sample_store: FeatureStore, tmp_path: Path) -> None:
+    old, new = {"numpy": "2.3"}, {"numpy": "2.4"}
+    before = [(result(seed=seed, versions=old), 4) for seed in (0, 1)]
+    after = [(result(seed=0, versions=old), 4), (result(seed=1, versions=new), 5)]
+    commit(sample_store, tmp_path / "a", before)
+    commit(sample_store, tmp_path / "b", after)
+    text = show_comparison(tmp_path / "a", tmp_path / "b")
+    assert line_of(text, "3-layer MLP").endswith("  numpy 2.3 -> 2.4 (seed 1)")
+
+
+def test_other_groups_of_the_same_names_are_not_compared(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    names = list(sample_store.label_names)
+    groups = {"good": ["awe", "fear"]}
+    for place, changed in (
+        ("a", groups),
+        ("b", {"good": ["fear", "awe"]}),
+        ("c", {"good": ["awe", "anger"]}),
+    ):
+        commit(sample_store, tmp_path / place, [(result(), 4)], label_names=names, groups=changed)
+    text = show_comparison(tmp_path / "a", tmp_path / "c")
+    assert "  groups differ: accuracies are not comparable" in text.splitlines()
+    assert "(" not in line_of(text, "3-layer MLP")
+    same = show_comparison(tmp_path / "a", tmp_path / "b")
+    assert "not comparable" not in same
+    assert "(" in line_of(same, "3-layer MLP")
 
 
 def test_models_of_only_one_folder_are_listed(sample_store: FeatureStore, tmp_path: Path) -> None:

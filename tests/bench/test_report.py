@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import Result
-from results_examples import result
+from results_examples import result, scores
 
-from bench._comparison import Compared, compare_all
+from bench._comparison import Compared, Pair, compare_all
 from bench._dataset import Dataset
 from bench._models import MODELS
 from bench._records import Results, StoreAbout
 from bench._report import build_report
+from bench._report_scores import differences, in_short
 from bench._results import ResultsFolder
 from bench._runner import RunOptions, run_models
-from bench._statistics import score
+from bench._statistics import Difference, score, summarise
 from featurestore import FeatureStore
 
 SECTIONS = (
@@ -259,6 +260,24 @@ def test_on_fi_there_are_differences_to_published_counts(
     page = check(build(sample_store, results, tmp_path))
     assert "Test accuracy minus a published one" in page.text
     assert "not comparable" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("corrected", "words", "short"),
+    [(0.04, "B is better", ", clearly less."), (0.09, "not clear", ", not clearly less.")],
+)
+def test_a_pair_is_told_apart_for_as_many_pairs_as_there_are(
+    sample_store: FeatureStore, corrected: float, words: str, short: str
+) -> None:
+    runs = [result(), result("pca-svm", test=scores(10))]
+    a, b = summarise(runs)
+    pair = Pair(a, b, Difference(-0.375, -0.6, -0.1, 0.03, 0, 6), corrected, 0.5, 0.4)
+    assert pair.difference.clear
+    table = differences([pair])
+    assert table.rows[0][3] == words
+    assert table.strong == ({(0, 3)} if pair.clear else set())
+    found = in_short(Results(store=about(sample_store), runs=runs), [pair])
+    assert found.endswith(f"Next: 3-layer MLP, 25.0 %{short}")
 
 
 def test_groups_of_labels(sample_store: FeatureStore, tmp_path: Path) -> None:

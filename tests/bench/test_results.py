@@ -66,10 +66,13 @@ def test_a_committed_run_has_its_predictions_and_no_checkpoint(
     run = result("mlp")
     with ResultsFolder(tmp_path, Dataset(sample_store).describe()) as folder:
         place = folder.begin(run, anew=False)
-        (place / "checkpoint.npz").touch()
+        for name in ("checkpoint.npz", "model.npz"):
+            (place / name).touch()
         assert folder.find(run) is None
         folder.commit(run, predictions, names)
         assert folder.find(run) == run
+        (place / "model.npz").unlink()
+        assert folder.find(run) is None
     assert place == runs_folder(tmp_path, run)
     assert sorted(p.name for p in place.iterdir()) == ["predictions.parquet", "run.json"]
     found = predictions_of(tmp_path, run)
@@ -155,6 +158,17 @@ def test_damaged_results_are_one_line_and_untouched(
             pass
         assert "\n" not in str(error.value)
     assert (tmp_path / "results.json").read_text() == content
+
+
+def test_results_that_lack_something_of_the_embedding_are_one_line(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    about = Dataset(sample_store).describe()
+    content = Results(store=about, runs=[]).model_dump()
+    del content["store"]["embedding"]["embed_size"]
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    with pytest.raises(BenchError, match=r"can't be read: store\.embedding: .*lacks embed_size;"):
+        read_results(tmp_path)
 
 
 def test_results_of_another_format_are_one_line_and_untouched(

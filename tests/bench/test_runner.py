@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -19,10 +19,18 @@ from bench._records import RunResult
 from bench._results import ResultsFolder, predictions_of
 from bench._runner import Outcome, RunOptions, _train_accuracy, run_models
 from classifiers import LinearProbe, load_model
-from featurestore import ExtractSettings, FeatureStore, extract, read_source
+from featurestore import (
+    ExtractSettings,
+    FeatureStore,
+    KeepRule,
+    SourceOptions,
+    extract,
+    read_source,
+)
 from featurestore._rows import Rows, ZarrRows
 
 SVM, MLP, PROBE = MODELS["pca-svm"], MODELS["mlp"], MODELS["linear-probe"]
+FAST = {"max_iter": 5, "grid": (), "C": 1.0}  # for a linear probe
 # Fewer labels than asked for are its end.
 BROKEN = ModelEntry("broken", "Broken", __name__, "Broken", ("scikit-learn",))
 
@@ -32,6 +40,12 @@ class Broken(LinearProbe):
 
     def _fit(self, data: object) -> None:
         raise TypeError("it is\nbroken")
+
+
+@pytest.fixture
+def quick_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a linear probe be fitted in a moment."""
+    monkeypatch.setitem(LinearProbe.presets, "default", FAST)
 
 
 def run(
@@ -365,15 +379,133 @@ def test_forced_runs_are_made_anew_and_come_out_the_same(
     assert without_time(after) == without_time(before)
 
 
-def test_predictions_that_are_gone_are_made_anew(
-    sample_store: FeatureStore, tmp_path: Path
+class Stopped(LinearProbe):
+    """A model that is stopped."""
+
+    def _fit(self, data: Any) -> None:
+        raise KeyboardInterrupt
+
+
+STOPPED = ModelEntry("stopped", "Stopped", __name__, "Stopped", ("scikit-learn",))
+
+
+def test_what_was_forced_and_stopped_goes_on_without_force(
+    sample_store: FeatureStore, tmp_path: Path, quick_probe: None
 ) -> None:
-    run(sample_store, tmp_path, SVM)
-    (path,) = (tmp_path / "runs").glob("*/predictions.parquet")
+    run(sample_store, tmp_path, PROBE)
+    with pytest.raises(KeyboardInterrupt):
+        run(sample_store, tmp_path, PROBE, STOPPED, force=True)
+    (left,) = (tmp_path / "runs").glob("stopped-*")
+    (left / "checkpoint.npz").touch()
+    with pytest.raises(KeyboardInterrupt):
+        run(sample_store, tmp_path, PROBE, STOPPED)
+    assert (left / "checkpoint.npz").exists()
+    _, _, said = run(sample_store, tmp_path, PROBE)
+    assert said == ["linear-probe: kept from an earlier run"]
+
+
+def test_what_is_forced_stays_listed_until_it_is_redone(
+    sample_store: FeatureStore, tmp_path: Path, quick_probe: None
+) -> None:
+    _, before, _ = run(sample_store, tmp_path, PROBE)
+    outcome, rows, said = run_fully(sample_store, tmp_path, PROBE, force=True, time_budget=1e-9)
+    assert outcome.unfinished == ["linear-probe"]
+    assert said == ["linear-probe: not begun, the time budget is used up; its earlier result stays"]
+    assert rows == before
+    _, _, said = run(sample_store, tmp_path, PROBE)
+    assert said[0].startswith("linear-probe: training")
+
+
+def test_an_unfinished_run_takes_no_good_results_place(
+    sample_store: FeatureStore, tmp_path: Path, quick_probe: None
+) -> None:
+    _, before, _ = run(sample_store, tmp_path, PROBE)
+    other = dataclasses.replace(PROBE, libraries=("pillow",))
+    outcome, rows, _ = run_fully(sample_store, tmp_path, other, SVM, time_budget=1e-9)
+    assert outcome.unfinished == ["linear-probe", "pca-svm"]
+    assert [row for row in rows if row.model == "linear-probe"] == before
+    (new,) = (row for row in rows if row.model == "pca-svm")
+    assert (new.status, new.reason) == (
+        "unfinished",
+        "the time budget was used up; give the same command again to go on",
+    )
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "model.npz"])
+def test_predictions_and_a_model_that_are_gone_are_made_anew(
+    sample_store: FeatureStore, tmp_path: Path, quick_probe: None, name: str
+) -> None:
+    run(sample_store, tmp_path, PROBE)
+    (path,) = (tmp_path / "runs").glob(f"*/{name}")
     path.unlink()
-    _, _, said = run(sample_store, tmp_path, SVM)
-    assert said[0].startswith("pca-svm: training")
+    _, _, said = run(sample_store, tmp_path, PROBE)
+    assert said[0].startswith("linear-probe: training")
     assert path.exists()
+
+
+class Network(LinearProbe):
+    """A model that begins with a step of its own, as one that learns from images does."""
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"default": FAST, "quick": FAST}
+    begins_with: ClassVar[int | None] = 1
+    heard: ClassVar[list[Any]] = []
+
+    def fit(self, X: Any, y: Any, dev_X: Any = None, dev_y: Any = None, **more: Any) -> "Network":
+        self.heard[:] = [more.get("soft_labels")]
+        if self.begins_with is not None:
+            more["progress"](self.begins_with, 10, "")
+        super().fit(X[:].reshape(len(y), -1).astype(np.float32), y)
+        return self
+
+    def predict_proba(self, X: Any) -> Any:
+        return super().predict_proba(X[:].reshape(len(X), -1).astype(np.float32))
+
+    def predict(self, X: Any) -> Any:
+        return super().predict(X[:].reshape(len(X), -1).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "begins_with", "resumed"),
+    [(False, 1, False), (True, 0, False), (True, 1, False), (True, 5, True), (True, None, True)],
+)
+def test_a_run_is_resumed_where_its_checkpoint_was_used(
+    sample_store: FeatureStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    checkpoint: bool,
+    begins_with: int | None,
+    resumed: bool,
+) -> None:
+    monkeypatch.setattr(Network, "begins_with", begins_with)
+    entry = ModelEntry("network", "Network", __name__, "Network", (), "thumbnails")
+    _, (before,), _ = run(sample_store, tmp_path, entry)
+    place = tmp_path / "runs" / before.folder_name
+    (place / "run.json").unlink()
+    if checkpoint:
+        (place / "checkpoint.npz").touch()
+    _, (after,), _ = run(sample_store, tmp_path, entry)
+    assert after.resumed is resumed
+
+
+def test_an_image_with_votes_for_no_label_is_learned_by_its_own(
+    voted_photos: Path, tmp_path: Path
+) -> None:
+    settings = ExtractSettings(embed_size=32, image_sizes=(48,))
+    source = read_source(str(voted_photos), SourceOptions(keep=KeepRule("all")))
+    store = extract(source, tmp_path / "s.zarr", settings)
+    train = Dataset(store).splits("weak images")["train"]
+    silent = ~train.strength.any(axis=1)
+    assert silent.any()
+    entry = ModelEntry("network", "Network", __name__, "Network", (), "weak images")
+    failed, _, _ = run(store, tmp_path / "results", entry, soft_labels=True)
+    assert failed == []
+    (votes,) = Network.heard
+    there = np.unique(train.y)
+    assert (votes[silent] == (train.y[silent, None] == there)).all()
+    assert (votes[~silent] == train.strength[~silent][:, there]).all()
+    np.testing.assert_array_equal(
+        Dataset(store).splits("weak images")["train"].strength, train.strength
+    )
 
 
 class Slow(LinearProbe):

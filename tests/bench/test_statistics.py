@@ -159,6 +159,18 @@ def test_seeds_are_summarised() -> None:
     assert second.accuracy("train") == Spread(0.9, None)
 
 
+def test_seeds_that_are_missing_are_counted_by_what_became_of_them() -> None:
+    lacking: dict[str, object] = {"train_accuracy": None, "dev": None, "test": None}
+    runs = [
+        result(seed=0),
+        result(seed=1, status="failed", reason="boom", **lacking),
+        result(seed=2, status="unfinished", reason="no time", **lacking),
+        result(seed=3, status="failed", reason="boom", **lacking),
+    ]
+    (found,) = summarise(runs)
+    assert found.note == "2 of 4 seeds failed: boom; 1 unfinished: no time"
+
+
 def test_nothing_that_ended_well_has_no_numbers() -> None:
     failed = result(status="failed", reason="no", train_accuracy=None, dev=None, test=None)
     (found,) = summarise([failed])

@@ -22,6 +22,7 @@ from bench._tables import (
     show_latex,
     show_markdown,
     show_results,
+    title_of,
 )
 from featurestore import FeatureStore
 
@@ -64,6 +65,20 @@ def test_seeds_are_one_row_with_mean_and_standard_deviation(sample_store: Featur
 )
 def test_seeds_as_text(seeds: tuple[int, ...], text: str) -> None:
     assert seeds_text(tuple(result(seed=seed) for seed in seeds)) == text
+
+
+@pytest.mark.parametrize(
+    ("depths", "title"),
+    [((), "ResNet-18"), ((18,), "ResNet-18"), ((50, 50), "ResNet-50"), ((18, 50), "ResNet")],
+)
+def test_a_resnet_is_called_by_its_depth(
+    sample_store: FeatureStore, depths: tuple[int, ...], title: str
+) -> None:
+    assert title_of("resnet", [{"depth": depth} for depth in depths]) == title
+    runs = [result("resnet", seed, settings={"depth": d}) for seed, d in enumerate(depths)]
+    if runs:
+        assert row_of(results(sample_store, *runs), title)["seeds"] == seeds_text(tuple(runs))
+    assert title_of("mlp", [{"depth": 3}]) == "3-layer MLP"
 
 
 def test_the_table_says_why_a_model_failed(sample_store: FeatureStore) -> None:

@@ -1,6 +1,7 @@
 """Searching: what is tried, what it is measured on, and that a stop changes nothing."""
 
 import inspect
+import json
 import subprocess
 import sys
 import time
@@ -286,6 +287,38 @@ def test_other_ranges_are_another_search(
     monkeypatch.setitem(SPACES, "linear-probe", wider)
     with pytest.raises(BenchError, match="begun with other ranges or defaults"):
         search(sample_store, tmp_path, trials=1)
+
+
+def test_other_versions_are_told_where_a_search_knows_its_own(
+    sample_store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = search(sample_store, tmp_path / "new", trials=1)
+    about, _ = read_study(tmp_path / "new" / "linear-probe.journal")
+    assert {"emotion-bench", "optuna", "scikit-learn"} <= about.versions.keys()
+    old = tmp_path / "old" / "linear-probe.journal"
+    old.parent.mkdir()
+    lines = [json.loads(line) for line in (tmp_path / "new" / old.name).read_text().splitlines()]
+    for line in lines:
+        line.get("user_attr", {}).get("about", {}).pop("versions", None)
+    old.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert read_study(old)[0].versions == {}
+    monkeypatch.setattr("bench._tuning.version", {**about.versions, "optuna": "99"}.get)
+    with pytest.raises(BenchError, match=r"begun with other versions \(optuna \S+ -> 99\); give"):
+        search(sample_store, tmp_path / "new", trials=1)
+    assert search(sample_store, tmp_path / "old", trials=1) == before
+
+
+def test_a_search_that_ends_leaves_anothers_checkpoints(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    key = "0123456789abcdef"
+    mine, other = (
+        tmp_path / f".{name}-{key}.checkpoint.npz" for name in ("linear-probe", "linear-probe-grid")
+    )
+    for path in (mine, other):
+        path.touch()
+    search(sample_store, tmp_path, trials=1)
+    assert (mine.exists(), other.exists()) == (False, True)
 
 
 def test_a_line_that_was_cut_off_is_no_loss(sample_store: FeatureStore, tmp_path: Path) -> None:
