@@ -106,6 +106,7 @@ def run(
     from bench._outputs import write_outputs
     from bench._results import ResultsFolder
     from bench._runner import RunOptions, run_models
+    from bench._show_store import lacking
     from bench._tables import show_results
 
     entries = list(MODELS.values()) if every else [get_model(m) for m in dict.fromkeys(models)]
@@ -118,6 +119,10 @@ def run(
         if found.model not in (entry.name for entry in entries):
             raise BenchError(f"the preset {name} is one of {found.model}; run that")
     data = Dataset(fs.FeatureStore(store), parse_groups(groups))
+    if lack := lacking(data.store):
+        if len(set(data.store.labels.tolist())) == 1:
+            raise BenchError(f"{store}: {lack}")
+        click.echo(lack, err=True)
     if "saved" in options and found.store_fingerprint != data.store.fingerprint:
         click.echo(
             f"The preset {name} was found on another store: others may be better on this one, and "

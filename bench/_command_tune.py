@@ -1,11 +1,19 @@
 """``bench tune``."""
 
+import shlex
 from pathlib import Path
 
 import click
 
 from bench._errors import OUT_OF_TIME, BenchError, one_line_errors
-from bench._options import Location, group_option, results_option, seed_option, store_option
+from bench._options import (
+    DEFAULT_STORE,
+    Location,
+    group_option,
+    results_option,
+    seed_option,
+    store_option,
+)
 
 
 @click.command(
@@ -85,7 +93,7 @@ def tune(
     from bench._dataset import Dataset, parse_groups
     from bench._models import get_model
     from bench._presets import NOT_SEARCHED, Preset, earlier_preset, save_preset
-    from bench._results import read_results
+    from bench._results import read_results, refuse_foreign
     from bench._tuning import Plan, TuneOptions
     from bench._tuning import tune as run_trials
     from bench._tuning_data import TuningData
@@ -94,6 +102,7 @@ def tune(
     from bench._tuning_study import StudyFolder
 
     entry = get_model(model)
+    refuse_foreign(results)
     if save is not None:
         earlier_preset(results, save, model)
     data = TuningData.of(Dataset(fs.FeatureStore(store), parse_groups(groups)), entry.learns_from)
@@ -134,7 +143,10 @@ def tune(
                 written.append(save_preset(results, save, preset))
             click.echo(f"\nWritten: {', '.join(str(path) for path in written)}")
             if save is not None:
-                click.echo(f"Next: bench run {model} --preset {save} --results {results}")
+                where = "" if store == DEFAULT_STORE else f" --store {shlex.quote(str(store))}"
+                where += f" --results {shlex.quote(str(results))}"
+                where += "".join(f" --group {shlex.quote(group)}" for group in groups)
+                click.echo(f"Next: bench run {model} --preset {save}{where}")
     if not in_time:
         click.echo("The time is used up. Give the same command again to go on.", err=True)
         raise SystemExit(OUT_OF_TIME)

@@ -27,6 +27,9 @@ from bench._predictions import Predictions, read_predictions, write_predictions
 from bench._records import FORMAT_VERSION, Results, RunResult, StoreAbout
 from featurestore._files import write_durably
 
+# One of these is in every folder that runs or searches have written to.
+_OURS = {"results.json", "runs", "tuning", "presets"}
+
 
 def read_results(folder: Path) -> Results:
     """Return the results that a folder holds.
@@ -40,7 +43,12 @@ def read_results(folder: Path) -> Results:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise BenchError(f"{folder}: holds no results; `bench run --all` makes some") from None
+        missing = "" if folder.exists() else ", as it is not there"
+        raise BenchError(
+            f"{folder}: holds no results{missing}; `bench run --all --results {folder}` makes some"
+        ) from None
+    except NotADirectoryError:
+        raise BenchError(f"{folder}: is a file; give the folder of results") from None
     try:
         found = Results.model_validate_json(content)
     except ValidationError as error:
@@ -58,6 +66,25 @@ def read_results(folder: Path) -> Results:
             f"{FORMAT_VERSION}; move it away or give another --results"
         )
     return found
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Never write into a store, nor among somebody's files.
+
+    Raises
+    ------
+    BenchError
+    """
+    if folder.exists() and not folder.is_dir():
+        raise BenchError(f"--results {folder}: is a file; give a folder that is not there yet")
+    if any((place / "zarr.json").exists() for place in (folder, *folder.resolve().parents)):
+        raise BenchError(f"--results {folder}: lies in a store; give a folder of its own")
+    names = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    if names and not names & _OURS:
+        raise BenchError(
+            f"--results {folder}: is a folder with other files in it; give one that is not there "
+            "yet"
+        )
 
 
 def _version(content: bytes) -> Any:
@@ -113,6 +140,7 @@ class ResultsFolder:
         self.results = Results(store=about, runs=[])
 
     def __enter__(self) -> Self:
+        refuse_foreign(self.path)
         (self.path / "runs").mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire()
@@ -198,7 +226,7 @@ class ResultsFolder:
         if found.store.fingerprint != here.fingerprint:
             raise BenchError(
                 f"{self.path}: holds results on another store ({found.store.title}, fingerprint "
-                f"{found.store.fingerprint[:12]}); give another --results"
+                f"{found.store.fingerprint[:12]}); give its --store, or another folder"
             )
         if found.store.groups != here.groups:
             raise BenchError(

@@ -101,7 +101,7 @@ def read_told(folder: Path, results: Results, count: int) -> Iterator[Told]:
 
 def name_of(run: RunResult) -> str:
     """Return what a run's model is called beside others."""
-    title = title_of(run.model)
+    title = title_of(run.model, [run.settings])
     return title if run.variant in ("default", "quick") else f"{title}, {run.variant}"
 
 

@@ -159,9 +159,9 @@ def test_running_on_synthetic_images_says_so_and_again_keeps_the_runs(
 def test_a_failing_model_is_told_in_the_table_and_by_the_exit_status(
     bench: Bench, tmp_path: Path, jpeg: Callable[..., bytes]
 ) -> None:
-    (tmp_path / "one" / "joy").mkdir(parents=True)
-    for seed in range(10):
-        (tmp_path / "one" / "joy" / f"{seed}.jpg").write_bytes(jpeg(seed))
+    for seed, folder in enumerate(["train/joy"] * 8 + ["val/calm", "test/calm"]):
+        (tmp_path / "one" / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "one" / folder / f"{seed}.jpg").write_bytes(jpeg(seed))
     bench("extract", "one", *SMALL)
     result = bench("run", "--all")
     tried = [name for name, entry in MODELS.items() if "images" not in entry.learns_from]
@@ -238,6 +238,7 @@ def test_a_store_that_nothing_can_be_learned_on_is_told(
     assert result.exit_code == 0
     assert said in result.stdout
     assert "Next:" not in result.stdout
+    assert said in bench("run", "linear-probe", "--store", "a few.zarr").stderr
 
 
 def test_the_next_command_can_be_given_as_it_is_printed(bench: Bench, photo_folder: Path) -> None:

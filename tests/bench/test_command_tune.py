@@ -79,7 +79,8 @@ def test_the_best_is_saved_and_run(bench: Bench, sample_store: FeatureStore) -> 
     where = ("--store", sample_store.path)
     tuned = bench("tune", "linear-probe", "--trials", 4, "--save", "mine", *where)
     assert tuned.exit_code == 0, tuned.output
-    assert tuned.stdout.endswith("Next: bench run linear-probe --preset mine --results results\n")
+    again = f"linear-probe --preset mine --store {sample_store.path} --results results"
+    assert tuned.stdout.endswith(f"Next: bench run {again}\n")
     with open("results/tuning/linear-probe.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     best = min(rows, key=lambda row: (-float(row["dev_accuracy"]), float(row["dev_loss"])))

@@ -137,7 +137,7 @@ def test_results_on_another_store_are_refused_and_untouched(
     settings = ExtractSettings(embed_size=32)
     other = extract(read_source(str(photo_folder)), tmp_path / "other.zarr", settings)
     with (
-        pytest.raises(BenchError, match=r"another store \(synthetic sample.*give another") as error,
+        pytest.raises(BenchError, match=r"another store \(synthetic.*or another folder") as error,
         ResultsFolder(tmp_path / "results", Dataset(other).describe()),
     ):
         pass
@@ -218,3 +218,32 @@ def test_other_groups_are_refused(sample_store: FeatureStore, tmp_path: Path) ->
         ResultsFolder(tmp_path, Dataset(sample_store, groups).describe()),
     ):
         pass
+
+
+def test_nothing_is_written_into_a_store_or_among_somebodys_files(
+    sample_store: FeatureStore, tmp_path: Path
+) -> None:
+    about = Dataset(sample_store).describe()
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "zarr.json").touch()
+    (tmp_path / "photos" / "joy").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    for name, why in (
+        ("store", "lies in a store"),
+        ("store/results", "lies in a store"),
+        ("photos", "is a folder with other files in it"),
+        ("file", "is a file"),
+    ):
+        with pytest.raises(BenchError, match=f"{name}: {why}"):
+            ResultsFolder(tmp_path / name, about).__enter__()
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == [
+        "file",
+        "photos",
+        "joy",
+        "store",
+        "zarr.json",
+    ]
+    (tmp_path / "empty").mkdir()
+    for _ in range(2):
+        with ResultsFolder(tmp_path / "empty", about):
+            pass
