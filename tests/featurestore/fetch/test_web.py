@@ -230,7 +230,12 @@ class TestPrivateHosts:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("7", 7.0), ("0", 0.0), ("", None), ("soon", None), ("-3", None), ("1.5", None)],
+    [
+        *(("7", 7.0), ("0", 0.0), ("", None), ("soon", None), ("-3", None), ("1.5", None)),
+        *(("nan", None), ("9" * 40, 999_999_999.0)),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+    ],
 )
 def test_retry_after_in_seconds(text: str, expected: float | None) -> None:
     response = requests.Response()
