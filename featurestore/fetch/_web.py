@@ -14,7 +14,9 @@ from importlib.metadata import version
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import requests.auth
 import requests.exceptions
+import requests.utils
 import urllib3.exceptions
 
 from featurestore.errors import (
@@ -88,8 +90,8 @@ class Reply:
 class Web:
     """Gets images by http and https; may be called from many threads.
 
-    Connections are kept and used again. No cookies are kept, and proxies are taken from the usual
-    environment variables.
+    Connections are kept and used again. No cookies are kept, proxies are taken from the usual
+    environment variables, and names and passwords from a URL itself alone.
     """
 
     def __init__(self, settings: WebSettings) -> None:
@@ -157,6 +159,7 @@ class Web:
             session = requests.Session()
             session.mount("http://", self._adapter)
             session.mount("https://", self._adapter)
+            session.auth = _only_from_url
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             # Images are compressed already; packing them only helps those who send bombs.
             session.headers.update(
@@ -181,6 +184,16 @@ class Web:
             if max(received, len(body)) > limit:
                 raise TooLarge(f"more than {limit:,} bytes")
         return bytes(body)
+
+
+def _only_from_url(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Send the name and password that a URL holds; requests would send those in ~/.netrc, too.
+
+    A list from somebody else names the hosts, and its "default" entry is for any of them.
+    """
+    name, password = requests.utils.get_auth_from_url(request.url or "")
+    basic = requests.auth.HTTPBasicAuth(name, password)
+    return basic(request) if name or password else request
 
 
 class _Url:

@@ -1,5 +1,6 @@
 """One attempt: bytes, or a typed failure, in bounded time and memory, whatever the server does."""
 
+import base64
 import datetime
 import socket
 import threading
@@ -177,6 +178,26 @@ def test_what_stands_for_a_removed_photo_is_known_by_its_address(web: Web, serve
 def test_no_cookies_are_kept(web: Web, server: Any) -> None:
     web.get(server.url("/cookie"), 5)
     assert web.get(server.url("/cookie"), 5).data == b""
+
+
+@pytest.mark.parametrize("path", ["/password", "/to?url=/password"])
+def test_passwords_come_from_the_url_and_from_nowhere_else(
+    web: Web, server: Any, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert web.get(server.url(path), 5).data == b"none"
+    given = web.get(server.url(path, "you:pass%40word@127.0.0.1"), 5).data
+    assert given == b"Basic " + base64.b64encode(b"you:pass@word")
+
+
+def test_a_proxy_is_taken_from_the_environment(
+    web: Web, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url(""))
+    monkeypatch.setenv("no_proxy", "")
+    web.get("http://192.0.2.1/image/1", 5)
+    assert server.asked["http://192.0.2.1/image/1"] == 1
 
 
 def test_the_user_agent_can_be_set_and_is_honest_by_default(server: Any) -> None:
