@@ -132,7 +132,7 @@ class Web:
                 reply.http_status = response.status_code
                 target = response.headers.get("location")
                 if response.status_code in (301, 302, 303, 307, 308) and target:
-                    reply.final_url = urljoin(reply.final_url, target)
+                    reply.final_url = _join(reply.final_url, target)
                     continue
                 _refuse_status(response)
                 return self._body(response)
@@ -156,7 +156,7 @@ class Web:
     def _session(self) -> requests.Session:
         """Return this thread's session: sessions can't be shared, the connections below can."""
         if not hasattr(self._local, "session"):
-            session = requests.Session()
+            session = _Session()
             session.mount("http://", self._adapter)
             session.mount("https://", self._adapter)
             session.auth = _only_from_url
@@ -184,6 +184,11 @@ class Web:
             if max(received, len(body)) > limit:
                 raise TooLarge(f"more than {limit:,} bytes")
         return bytes(body)
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return None: requests parses the target even where it isn't to follow it, and raises."""
 
 
 def _only_from_url(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -223,6 +228,13 @@ def split_url(url: str) -> _Url:
     if not host:
         raise BadUrl(f"{url}: names no host")
     return _Url(host, parts.path)
+
+
+def _join(url: str, target: str) -> str:
+    try:
+        return urljoin(url, target)
+    except ValueError as error:
+        raise Redirects(f"leads nowhere: {target[:200]} ({error})") from None
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:

@@ -169,6 +169,14 @@ def test_a_redirect_to_another_scheme_is_refused(web: Web, server: Any) -> None:
     assert kind(web.get(server.url("/to?url=file:///etc/passwd"), 5)) == "bad_url"
 
 
+def test_a_redirect_to_what_is_no_address_does_not_heal(web: Web, server: Any) -> None:
+    reply = web.get(server.url("/to?url=http:%2F%2F%5Bbad"), 5)
+    assert (kind(reply), reply.http_status) == ("redirects", 302)
+    assert reply.failure is not None
+    assert str(reply.failure) == "leads nowhere: http://[bad (Invalid IPv6 URL)"
+    assert not reply.failure.heals
+
+
 def test_what_stands_for_a_removed_photo_is_known_by_its_address(web: Web, server: Any) -> None:
     reply = web.get(server.url("/removed/1.jpg"), 5)
     assert kind(reply) == "placeholder"
