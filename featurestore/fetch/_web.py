@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -201,12 +202,11 @@ def _only_from_url(request: requests.PreparedRequest) -> requests.PreparedReques
     return basic(request) if name or password else request
 
 
-class _Url:
+class _Url(NamedTuple):
     """The parts of an http or https URL."""
 
-    def __init__(self, hostname: str, path: str) -> None:
-        self.hostname = hostname
-        self.path = path
+    hostname: str
+    path: str
 
 
 def split_url(url: str) -> _Url:
