@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from featurestore.errors import BadUrl, FetchFailure, RecordFailure
-from featurestore.fetch._originals import Originals
+from featurestore.fetch._originals import Original, Originals
 from featurestore.fetch._schedule import Job, Schedule
 from featurestore.fetch._web import Reply, Web, WebSettings, split_url
 
@@ -26,13 +26,13 @@ class Fetched:
     data : bytes
     failure : RecordFailure or None
     http_status : int
-        Of the last answer, 0 if there was none.
+        Of the last answer, 0 if there was none; of kept originals, that when they were downloaded.
     tries : int
         Attempts over the network, 0 for local files and kept originals.
     seconds : float
         Spent in them.
     final_url : str
-        After redirects; "" for local files.
+        After redirects; "" for local files. Of kept originals like the status.
     """
 
     index: int
@@ -97,15 +97,18 @@ class FetchStage:
                 return Fetched(job.index, self._fetch_local(job.location))
             except FetchFailure as failure:
                 return Fetched(job.index, failure=failure)
-        if self._originals and (data := self._originals.find(job.location)) is not None:
-            return Fetched(job.index, data)
+        if self._originals and (kept := self._originals.find(job.location)) is not None:
+            return Fetched(
+                job.index, kept.data, http_status=kept.http_status, final_url=kept.final_url
+            )
         reply = self._web.get(job.location, self._settings.seconds - job.seconds)
         job.tries += 1
         job.seconds += reply.seconds
         if reply.failure is not None and self._come_again(job, reply):
             return None
         if reply.failure is None and self._originals:
-            self._originals.keep(job.location, reply.data)
+            original = Original(reply.data, reply.http_status, reply.final_url)
+            self._originals.keep(job.location, original)
         return Fetched(
             job.index,
             reply.data,

@@ -148,13 +148,16 @@ def test_local_files_and_addresses_may_be_mixed(server: Any) -> None:
 
 
 def test_kept_originals_need_no_network(server: Any, tmp_path: Path) -> None:
-    urls = [server.url(f"/image/{seed}") for seed in range(5)]
+    urls = [server.url(f"/redirect/1/{seed}") for seed in range(5)]
     with Originals(tmp_path) as originals:
         fetch_all([*urls, server.url("/status/404")], originals=originals)
     server.asked.clear()
     with Originals(tmp_path) as originals:
         found = fetch_all(urls, originals=originals)
     assert [found[url].data for url in urls] == [server.jpeg(seed=n) for n in range(5)]
+    assert [(found[url].http_status, found[url].final_url) for url in urls] == [
+        (200, server.url(f"/image/{n}")) for n in range(5)
+    ]
     assert {f.tries for f in found.values()} == {0}
     assert not server.asked
 
