@@ -2,13 +2,14 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from featurestore.errors import BadUrl, FetchFailure, RecordFailure
 from featurestore.fetch._originals import Original, Originals
 from featurestore.fetch._schedule import Job, Schedule
-from featurestore.fetch._web import Reply, Web, WebSettings, split_url
+from featurestore.fetch._web import Web, WebSettings, split_url
 
 LOCAL_THREADS = 8  # enough to keep a local disk busy
 FIRST_DELAY, DELAY_FACTOR = 1.0, 4.0  # s between attempts: about 1, 4, 16
@@ -76,6 +77,8 @@ class FetchStage:
         self._settings = settings
         self._originals = originals
         self._web = Web(settings)
+        # Hosts that ask for too long a pause: until when, and how their records fail meanwhile.
+        self._refusals: dict[str, tuple[float, FetchFailure]] = {}
         self._schedule = Schedule(todo, _host_of, settings.per_host, settings.rate)
 
     def next(self, stopping: threading.Event) -> Fetched | None:
@@ -101,10 +104,12 @@ class FetchStage:
             return Fetched(
                 job.index, kept.data, http_status=kept.http_status, final_url=kept.final_url
             )
+        if (refusal := self._refusal(job.host)) is not None:
+            return Fetched(job.index, failure=refusal, tries=job.tries, seconds=job.seconds)
         reply = self._web.get(job.location, self._settings.seconds - job.seconds)
         job.tries += 1
         job.seconds += reply.seconds
-        if reply.failure is not None and self._come_again(job, reply):
+        if reply.failure is not None and self._come_again(job, reply.failure):
             return None
         if reply.failure is None and self._originals:
             original = Original(reply.data, reply.http_status, reply.final_url)
@@ -119,18 +124,26 @@ class FetchStage:
             reply.final_url,
         )
 
-    def _come_again(self, job: Job, reply: Reply) -> bool:
-        assert reply.failure is not None
-        spent = job.seconds >= self._settings.seconds - 0.1
-        asked = reply.failure.retry_after
-        if not reply.failure.heals or job.tries >= self._settings.tries or spent:
-            return False
+    def _come_again(self, job: Job, failure: FetchFailure) -> bool:
+        asked = failure.retry_after
         if asked is not None and asked > LONGEST_PAUSE:
+            refusal = type(failure)(f"not asked: {job.host} asks for a pause of {asked:,.0f} s")
+            self._refusals[job.host] = time.monotonic() + asked, refusal
+            return False
+        if asked is not None:
+            self._schedule.pause(job.host, asked)
+        spent = job.seconds >= self._settings.seconds - 0.1
+        if not failure.heals or job.tries >= self._settings.tries or spent:
             return False
         # Jitter, so that records that failed together don't come back together.
         delay = FIRST_DELAY * DELAY_FACTOR ** (job.tries - 1) * random.uniform(0.75, 1.25)
-        self._schedule.again(job, max(delay, asked or 0.0), pause_host=asked is not None)
+        self._schedule.again(job, max(delay, asked or 0.0))
         return True
+
+    def _refusal(self, host: str) -> FetchFailure | None:
+        """Return why a host isn't to be asked now, if it isn't."""
+        until, refusal = self._refusals.get(host, (0.0, None))
+        return refusal if time.monotonic() < until else None
 
 
 def _host_of(location: str) -> str:
