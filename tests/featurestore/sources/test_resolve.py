@@ -34,6 +34,11 @@ def test_a_folder_with_a_csv_at_its_top_is_read_by_its_csvs(photo_folder: Path, 
     assert [record.id for record in source.records] == ["joy/0.jpg"]
 
 
+def test_a_hidden_csv_makes_no_csv_source(photo_folder: Path) -> None:
+    (photo_folder / "._a.csv").write_bytes(b"\0\5\x16\7\xff")
+    assert read_source(str(photo_folder)).kind == "folder"
+
+
 def test_a_csv_deeper_in_a_folder_is_only_a_file(photo_folder: Path) -> None:
     (photo_folder / "joy" / "a.csv").write_text("path,label\njoy/0.jpg,awe\n")
     assert read_source(str(photo_folder)).kind == "folder"
