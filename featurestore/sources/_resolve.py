@@ -55,7 +55,7 @@ def read_source(name: str, options: SourceOptions | None = None) -> Source:
     path = Path(name)
     if name == "sample":
         _refuse_label_column(options)
-        _refuse_csv_options(options)
+        _refuse_label_options(options)
         return read_sample()
     if not path.exists():
         raise SourceError(
@@ -83,14 +83,14 @@ def read_source(name: str, options: SourceOptions | None = None) -> Source:
             keep=options.keep,
             allow_outside=options.allow_outside,
         )
-    _refuse_csv_options(options)
+    _refuse_label_options(options)
     return read_folder(path)
 
 
-def _refuse_csv_options(options: SourceOptions) -> None:
+def _refuse_label_options(options: SourceOptions) -> None:
     if options.labels or options.label_base is not None:
         raise SourceError(
-            "--labels and --label-base are for CSV sources; this one is not"
+            "this source names its labels itself; leave --labels and --label-base out"
         )
 
 

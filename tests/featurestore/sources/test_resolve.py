@@ -76,9 +76,9 @@ def test_a_missing_source_says_what_to_give(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [SourceOptions(labels=("a", "b")), SourceOptions(label_base=0)])
-def test_csv_options_are_refused_for_other_sources(
+def test_label_names_are_refused_where_the_source_has_its_own(
     photo_folder: Path, options: SourceOptions
 ) -> None:
     for name in ("sample", str(photo_folder)):
-        with pytest.raises(SourceError, match="are for CSV sources"):
+        with pytest.raises(SourceError, match="this source names its labels itself"):
             read_source(name, options)
