@@ -15,6 +15,7 @@ from featurestore.errors import NotImage, TooLarge, TooSmall, Undecodable
 THUMBNAIL = 32  # px; the raw tensor's side
 STRIP_PIXELS = 4 * 2**20  # of large images, converted at a time
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte at 3 bytes a pixel
+SLOW_BYTES = 4 * 2**20  # of a file that is decoded in Python, in about two seconds
 
 # Named one by one, because some of Pillow's other formats run programs (EPS starts Ghostscript).
 _WANTED = {
@@ -99,7 +100,7 @@ def decode(data: bytes, size: int, min_side: int = 1, larger: Sequence[int] = ()
         raise Undecodable(_reason(error)) from None
     try:
         return _load(image, data, size, min_side, larger)
-    except (TooLarge, TooSmall):
+    except (TooLarge, TooSmall, Undecodable):
         raise
     except _BOMBS as error:
         raise TooLarge(str(error)) from None
@@ -116,6 +117,10 @@ def _load(
         raise TooLarge(f"{width} x {height} px; the limit is {MAX_PIXELS} pixels")
     if min(width, height) < min_side:
         raise TooSmall(f"{width} x {height} px; the limit is {min_side} on a side")
+    if len(data) > SLOW_BYTES and _is_slow(image):
+        raise Undecodable(
+            f"{len(data):,} bytes in a kind of {image.format} that takes too long; give a PNG"
+        )
     file_format = image.format or ""
     # Reduced-size decoding stops at what both outputs need: the area mean takes whole pixels only,
     # so with fewer than four a side the thumbnail would depend on the size.
@@ -139,6 +144,14 @@ def _load(
             rgb = _to_upright_rgb(finer)
     kept = {side: _resize(rgb, side, Image.Resampling.BILINEAR) for side in larger}
     return Decoded(pixels, thumbnail, width, height, file_format, kept)
+
+
+def _is_slow(image: Image.Image) -> bool:
+    """Return whether Pillow decodes an image in Python: 30 MB took a quarter of a minute.
+
+    Plain PPMs, those of other than 256 levels, and packed BMPs are.
+    """
+    return any(tile[0] in Image.DECODERS for tile in getattr(image, "tile", ()))
 
 
 def _to_upright_rgb(image: Image.Image) -> Image.Image:

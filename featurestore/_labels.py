@@ -50,6 +50,7 @@ class LabelParser:
     def __init__(self, names: Sequence[str], texts: Iterable[str], base: int | None = None) -> None:
         self.names = tuple(names)
         self._ids = {name.lower(): i for i, name in enumerate(self.names)}
+        self._ids |= {name: i for i, name in enumerate(self.names)}  # they may differ in case alone
         integers = {int(t) for t in {text.strip() for text in texts} if _is_integer(t)}
         # A name that looks like a number ("7" as a class of its own) is a name.
         integers -= {int(name) for name in self.names if _is_integer(name)}
@@ -79,7 +80,7 @@ class LabelParser:
             If the text is none of the names and no integer in range.
         """
         text = text.strip()
-        if (found := self._ids.get(text.lower())) is not None:
+        if (found := self._ids.get(text, self._ids.get(text.lower()))) is not None:
             return found
         if self.base is not None and _is_integer(text):
             label = int(text) - self.base

@@ -84,8 +84,7 @@ def select(
         if not failed and outcomes.segment[i] >= 0:
             copies.setdefault(outcomes.sha256[i], []).append(i)
 
-    rows, labels = [], []
-    votes: list[tuple[list[int], list[int]]] = []
+    kept: list[tuple[int, int, list[int], list[int]]] = []  # record, label, votes for and against
     for sha256, group in copies.items():
         first = min(group, key=lambda i: (_PRECEDENCE[records[i].split], i))
         agree = [sum(column) for column in zip(*(records[i].agree for i in group), strict=True)]
@@ -102,15 +101,13 @@ def select(
             elif i != first:
                 kind[i], detail[i] = "duplicate", f"same bytes as {records[first].id}"
         if not kind[first]:
-            rows.append(first)
-            labels.append(label)
-            votes.append((agree, against))
+            kept.append((first, label, agree, against))
 
-    by_row = sorted(range(len(rows)), key=rows.__getitem__)
-    chosen = np.array([rows[k] for k in by_row], np.int64)
-    labels = [labels[k] for k in by_row]
+    kept.sort()  # by record, each of which occurs once
+    chosen = np.array([row[0] for row in kept], np.int64)
+    labels = [row[1] for row in kept]
     size = len(records[0].agree) if records else 0
-    counts = np.array([votes[k] for k in by_row], np.int64).reshape(-1, 2, size)
+    counts = np.array([row[2:] for row in kept], np.int64).reshape(-1, 2, size)
 
     hashes, layouts = old.hashes, old.layouts()
     for part in np.array_split(chosen, len(chosen) // _BATCH + 1) if len(chosen) else []:

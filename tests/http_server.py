@@ -173,6 +173,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def serve_empty(self) -> None:
         self.answer(b"")
 
+    def serve_password(self, *_: str) -> None:
+        self.answer(self.headers.get("Authorization", "none").encode())
+
     def serve_cookie(self) -> None:
         kept = self.headers.get("Cookie", "")
         self.answer(kept.encode(), Set_Cookie="name=value")

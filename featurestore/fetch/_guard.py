@@ -28,6 +28,7 @@ from featurestore.errors import BlockedHost, Dns
 
 _active = threading.local()  # .guard: that of this thread's current request
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_IPV6_UNICAST = ipaddress.ip_network("2000::/3")  # all that was given out for the public internet
 
 
 class Guard:
@@ -171,6 +172,8 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
         if inner is not None:
             ip = inner
+        elif ip not in _IPV6_UNICAST:  # Python calls some of that global
+            return False
     return ip.is_global and not ip.is_multicast
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from featurestore.errors import BadUrl, NotFound, Outside, Unreadable
+from featurestore.errors import BadUrl, NotFound, Outside, TooLarge, Unreadable
+
+MAX_FILE = 2**30  # bytes; a sparse file can claim more than memory holds
 
 
 def fetch_file(path: Path) -> bytes:
@@ -18,17 +20,30 @@ def fetch_file(path: Path) -> bytes:
 
     Raises
     ------
-    NotFound, Unreadable
+    NotFound, Unreadable, TooLarge
     """
     try:
+        about = path.stat()
         # Opening a named pipe would wait for ever.
-        if not stat.S_ISREG(path.stat().st_mode):
+        if not stat.S_ISREG(about.st_mode):
             raise Unreadable(f"not a regular file: {path}")
+        refuse_size(path, about.st_size)
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"no such file: {path}") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise Unreadable(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
+def refuse_size(path: Path, size: int) -> None:
+    """Refuse to read so many bytes of a file at once, if they are too many.
+
+    Raises
+    ------
+    TooLarge
+    """
+    if size > MAX_FILE:
+        raise TooLarge(f"{path}: {size:,} bytes; the limit is {MAX_FILE:,}")
 
 
 def fetch_location(location: str, base: Path, *, allow_outside: bool = False) -> bytes:
@@ -45,7 +60,7 @@ def fetch_location(location: str, base: Path, *, allow_outside: bool = False) ->
 
     Raises
     ------
-    NotFound, Unreadable, Outside, BadUrl
+    NotFound, Unreadable, TooLarge, Outside, BadUrl
     """
     try:
         url = urlsplit(location)
@@ -66,7 +81,12 @@ def _refuse_outside(path: Path, base: Path) -> None:
     """Refuse what lies outside of a folder, wherever symbolic links and ".." lead."""
     try:
         inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(base))
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise Unreadable(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
     if not inside:
         raise Outside(f"lies outside of {base}: {path}")
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> Unreadable:
+    """Return the failure that stands for what the system says; ValueError: a NUL in the path."""
+    return Unreadable(f"{path}: {getattr(error, 'strerror', None) or error}")

@@ -88,18 +88,22 @@ class Schedule:
             self._open -= 1
             self._leave(job.host)
 
-    def again(self, job: Job, delay: float, *, pause_host: bool) -> None:
-        """Hand a job out again after ``delay`` seconds.
-
-        With ``pause_host``, no other job of its host is handed out before.
-        """
+    def again(self, job: Job, delay: float) -> None:
+        """Hand a job out again after ``delay`` seconds."""
         with self._changed:
-            when = time.monotonic() + delay
-            if pause_host:
-                host = self._hosts[job.host]
-                host.next_start = max(host.next_start, when)
-            heapq.heappush(self._later, (when, next(self._number), job))
+            heapq.heappush(self._later, (time.monotonic() + delay, next(self._number), job))
             self._leave(job.host)
+
+    def pause(self, name: str, seconds: float) -> None:
+        """Hand out no job of a host for so long."""
+        with self._changed:
+            host = self._hosts[name]
+            host.next_start = max(host.next_start, time.monotonic() + seconds)
+            if host.queued:  # its place in the line is from before
+                self._ready = [entry for entry in self._ready if entry[2] != name]
+                heapq.heapify(self._ready)
+                host.queued = False
+                self._queue(name)
 
     def _look_ahead(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:

@@ -11,10 +11,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import requests.auth
 import requests.exceptions
+import requests.utils
 import urllib3.exceptions
 
 from featurestore.errors import (
@@ -88,8 +91,8 @@ class Reply:
 class Web:
     """Gets images by http and https; may be called from many threads.
 
-    Connections are kept and used again. No cookies are kept, and proxies are taken from the usual
-    environment variables.
+    Connections are kept and used again. No cookies are kept, proxies are taken from the usual
+    environment variables, and names and passwords from a URL itself alone.
     """
 
     def __init__(self, settings: WebSettings) -> None:
@@ -130,7 +133,7 @@ class Web:
                 reply.http_status = response.status_code
                 target = response.headers.get("location")
                 if response.status_code in (301, 302, 303, 307, 308) and target:
-                    reply.final_url = urljoin(reply.final_url, target)
+                    reply.final_url = _join(reply.final_url, target)
                     continue
                 _refuse_status(response)
                 return self._body(response)
@@ -154,9 +157,10 @@ class Web:
     def _session(self) -> requests.Session:
         """Return this thread's session: sessions can't be shared, the connections below can."""
         if not hasattr(self._local, "session"):
-            session = requests.Session()
+            session = _Session()
             session.mount("http://", self._adapter)
             session.mount("https://", self._adapter)
+            session.auth = _only_from_url
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             # Images are compressed already; packing them only helps those who send bombs.
             session.headers.update(
@@ -183,12 +187,26 @@ class Web:
         return bytes(body)
 
 
-class _Url:
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return None: requests parses the target even where it isn't to follow it, and raises."""
+
+
+def _only_from_url(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Send the name and password that a URL holds; requests would send those in ~/.netrc, too.
+
+    A list from somebody else names the hosts, and its "default" entry is for any of them.
+    """
+    name, password = requests.utils.get_auth_from_url(request.url or "")
+    basic = requests.auth.HTTPBasicAuth(name, password)
+    return basic(request) if name or password else request
+
+
+class _Url(NamedTuple):
     """The parts of an http or https URL."""
 
-    def __init__(self, hostname: str, path: str) -> None:
-        self.hostname = hostname
-        self.path = path
+    hostname: str
+    path: str
 
 
 def split_url(url: str) -> _Url:
@@ -210,6 +228,13 @@ def split_url(url: str) -> _Url:
     if not host:
         raise BadUrl(f"{url}: names no host")
     return _Url(host, parts.path)
+
+
+def _join(url: str, target: str) -> str:
+    try:
+        return urljoin(url, target)
+    except ValueError as error:
+        raise Redirects(f"leads nowhere: {target[:200]} ({error})") from None
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
@@ -241,7 +266,7 @@ def _retry_after(response: requests.Response) -> float | None:
         return float(text[:9])
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -86,9 +86,10 @@ def read_csv(
     Raises
     ------
     SourceError
-        If a file isn't UTF-8 or has neither form, or a label isn't one of ``label_names``.
+        If a file isn't UTF-8 or has neither form, a cell holds a line break, or a label isn't one
+        of ``label_names``.
     """
-    files = _csv_files(path)
+    files = find_csvs(path) if path.is_dir() else [path]
     rows: list[_Row] = []
     bad: list[Record] = []
     none = (0,) * len(label_names)
@@ -117,10 +118,13 @@ def read_csv(
     )
 
 
-def _csv_files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    return sorted(p for p in path.iterdir() if p.suffix.lower() == ".csv" and p.is_file())
+def find_csvs(folder: Path) -> list[Path]:
+    """Return the CSV files at the top of a folder; hidden ones are none.
+
+    Those called "._awe_1.csv" stand beside each file of a zip from a Mac.
+    """
+    names = (p for p in folder.iterdir() if p.suffix.lower() == ".csv" and p.is_file())
+    return sorted(p for p in names if not p.name.startswith("."))
 
 
 def _read_file(file: Path) -> list[_Row | tuple[str, str]]:
@@ -151,15 +155,28 @@ def _lines(file: Path) -> list[tuple[int, list[str]]]:
             f"{file}: is not UTF-8 text (byte {error.start}): save it as UTF-8"
         ) from None
     reader = csv.reader(io.StringIO(text, newline=""))
-    lines = []
+    lines, first = [], 1
     try:
         for cells in reader:
+            if any("\n" in cell or "\r" in cell for cell in cells):
+                raise _swallowed(file, first, reader.line_num)
             stripped = [cell.strip() for cell in cells]
             if any(stripped):
                 lines.append((reader.line_num, stripped))
+            first = reader.line_num + 1
     except csv.Error as error:
+        if reader.line_num > first:  # longer than a cell may be before another quote came
+            raise _swallowed(file, first, reader.line_num) from None
         raise SourceError(f"{file}:{reader.line_num}: {error}") from None
     return lines
+
+
+def _swallowed(file: Path, first: int, last: int) -> SourceError:
+    # A row that an unclosed quote has swallowed would be gone without a trace.
+    return SourceError(
+        f"{file}:{first}: a quoted cell goes on up to line {last}: close or remove its quote, or "
+        "take out the line breaks"
+    )
 
 
 def _header(cells: list[str]) -> dict[str, int] | None:

@@ -29,12 +29,12 @@ def read_folder(root: Path) -> Source:
     Either ``root/<label>/**/<image>`` or ``root/<split>/<label>/**/<image>``, where the splits are
     called train, dev (or val, valid) and test. Every file counts as a record, whatever its ending:
     one that is no image becomes a failure in the manifest and isn't passed over in silence. Hidden
-    files and folders are skipped.
+    files and folders are skipped, symbolic links are followed.
 
     Raises
     ------
     SourceError
-        If there are no class folders, or no files in them.
+        If there are no class folders, or no files in them, or a folder can't be read.
     """
     folders = _folders(root)
     splits = {name: SPLIT_FOLDERS[name.lower()] for name in folders if _is_split(name)}
@@ -100,8 +100,29 @@ def _folders(place: Path) -> list[str]:
 
 
 def _files(place: Path) -> Iterator[Path]:
-    for folder, subfolders, files in os.walk(place):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+    """Yield the files below a folder, also those behind symbolic links."""
+    seen = {os.path.realpath(place)}
+    for folder, subfolders, files in os.walk(place, onerror=_refuse_unreadable, followlinks=True):
+        subfolders[:] = [
+            name
+            for name in sorted(subfolders)
+            if not name.startswith(".") and _leads_on(Path(folder) / name, seen)
+        ]
         for name in sorted(files):
             if not name.startswith("."):
                 yield Path(folder) / name
+
+
+def _leads_on(folder: Path, seen: set[str]) -> bool:
+    """Return whether a folder is none behind a link that was seen: links may lead in a circle."""
+    real = os.path.realpath(folder)
+    if folder.is_symlink() and real in seen:
+        return False
+    seen.add(real)
+    return True
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    raise SourceError(
+        f"{error.filename}: {error.strerror or error}; make it readable or move it away"
+    ) from None

@@ -5,6 +5,7 @@ what ``bench export --to h5`` writes. Nothing outside the file is opened, whatev
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from featurestore.sources._votes import one_vote_each, refuse_too_many
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 IMAGES, LABELS = "image", "emo"
 _CACHE = 256 * 1024 * 1024  # bytes of decompressed chunks; images are read in a random order
+_MOST_CHUNK = 512 * 1024 * 1024  # bytes; each image takes a whole chunk
 _BLOCK = 8192  # rows of labels read at a time
 
 
@@ -115,7 +117,25 @@ def _array(path: Path, file: Any, name: str) -> Any:
         raise SourceError(f"{path}: {name} lies in other files; copy the array into this one")
     if array.size and not array.id.get_storage_size():  # would read as zeros, however many
         raise SourceError(f"{path}: {name} was never written; get the file again")
+    if array.chunks:
+        _refuse_chunks(path, name, array)
     return array
+
+
+def _refuse_chunks(path: Path, name: str, array: Any) -> None:
+    """Refuse what is read as zeros, however many, and what takes much memory for one image."""
+    size = math.prod(array.chunks) * array.dtype.itemsize
+    if size > _MOST_CHUNK:
+        raise SourceError(
+            f"{path}: {name} lies in chunks of {size:,} bytes, more than {_MOST_CHUNK:,}; write it "
+            "with smaller ones"
+        )
+    needed = math.prod(-(-n // m) for n, m in zip(array.shape, array.chunks, strict=True))
+    if (written := array.id.get_num_chunks()) < needed:
+        raise SourceError(
+            f"{path}: {name} was written in part, {written:,} of {needed:,} chunks; get the file "
+            "again"
+        )
 
 
 def _wrong(path: Path, name: str, array: Any, wanted: str) -> SourceError:

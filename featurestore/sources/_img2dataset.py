@@ -232,10 +232,13 @@ def _rows(parquet: Path, column: str | None) -> Iterator[dict[str, Any]]:
                     f"{parquet}: has no column {label or LABEL_NAMES[0]!r}; name the one with the "
                     f"labels with --label-column: {', '.join(there)[:300]}"
                 )
-            _refuse_type(parquet, label, file.schema_arrow.field(label).type)
             more = ("split", "url", "status", "error_message")
-            wanted = dict.fromkeys(["key", label, *(name for name in more if name in there)])
-            for batch in file.iter_batches(columns=list(wanted)):
+            wanted = list(dict.fromkeys(["key", label, *(name for name in more if name in there)]))
+            for name in wanted:
+                if there.count(name) > 1:
+                    raise SourceError(f"{parquet}: has several columns {name!r}; write it anew")
+            _refuse_types(parquet, file.schema_arrow, label)
+            for batch in file.iter_batches(columns=wanted):
                 for row in batch.to_pylist():
                     yield dict.fromkeys(more) | row | {"label": row[label]}
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -243,14 +246,21 @@ def _rows(parquet: Path, column: str | None) -> Iterator[dict[str, Any]]:
         raise SourceError(f"{parquet}: can't be read as Parquet ({text})") from None
 
 
-def _refuse_type(parquet: Path, name: str, kind: pa.DataType) -> None:
-    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
-    is_text = pa.types.is_string(inner) or pa.types.is_large_string(inner)
-    if not (is_text or pa.types.is_integer(inner) or pa.types.is_floating(inner)):
+def _refuse_types(parquet: Path, schema: pa.Schema, label: str) -> None:
+    if not _is_text_or_integer(kind := schema.field("key").type):
+        raise SourceError(f"{parquet}: the column 'key' holds {kind}; img2dataset writes texts")
+    kind = schema.field(label).type
+    if not (_is_text_or_integer(kind) or pa.types.is_floating(kind)):
         raise SourceError(
-            f"{parquet}: the column {name!r} holds {kind}; labels are texts or integers, so name "
+            f"{parquet}: the column {label!r} holds {kind}; labels are texts or integers, so name "
             "another with --label-column"
         )
+
+
+def _is_text_or_integer(kind: pa.DataType) -> bool:
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    is_text = pa.types.is_string(inner) or pa.types.is_large_string(inner)
+    return bool(is_text or pa.types.is_integer(inner))
 
 
 def _text(label: Any) -> str:
@@ -285,12 +295,13 @@ def _record(
     sample: _Sample, label: str, parser: LabelParser, votes: list[tuple[int, ...]]
 ) -> Record:
     none = (0,) * len(parser.names)
-    split = SPLIT_FOLDERS.get(str(sample.split or "").strip().lower(), "")
+    said = "" if sample.split is None else str(sample.split).strip()
+    split = SPLIT_FOLDERS.get(said.lower(), "")
     problem = sample.problem
     if not problem and not label:
         problem = "has no label"
-    if not problem and sample.split and not split:
-        problem = f"split is {str(sample.split)[:40]!r}, not one of train, dev, test"
+    if not problem and said and not split:
+        problem = f"split is {said[:40]!r}, not one of train, dev, test"
     if problem:
         return Record(sample.id, none, none, split, sample.url, "bad_row", problem)
     return Record(sample.id, votes[parser.parse(label)], none, split, sample.url)

@@ -7,7 +7,7 @@ from featurestore._labels import MIKELS
 from featurestore._records import Source
 from featurestore._votes import KeepRule
 from featurestore.errors import SourceError
-from featurestore.sources._csv import read_csv
+from featurestore.sources._csv import find_csvs, read_csv
 from featurestore.sources._folder import read_folder
 from featurestore.sources._h5 import is_h5, read_h5
 from featurestore.sources._img2dataset import is_img2dataset, read_img2dataset
@@ -55,14 +55,14 @@ def read_source(name: str, options: SourceOptions | None = None) -> Source:
     path = Path(name)
     if name == "sample":
         _refuse_label_column(options)
-        _refuse_csv_options(options)
+        _refuse_label_options(options)
         return read_sample()
     if not path.exists():
         raise SourceError(
             f"{name}: no such file or folder; give 'sample', a CSV or HDF5 file, a folder of CSVs, "
             "of class folders or one that img2dataset wrote"
         )
-    by_csv = path.is_dir() and any(path.glob("*.[cC][sS][vV]"))
+    by_csv = path.is_dir() and bool(find_csvs(path))
     if path.is_dir() and not by_csv and is_img2dataset(path):
         return read_img2dataset(
             path,
@@ -83,13 +83,15 @@ def read_source(name: str, options: SourceOptions | None = None) -> Source:
             keep=options.keep,
             allow_outside=options.allow_outside,
         )
-    _refuse_csv_options(options)
+    _refuse_label_options(options)
     return read_folder(path)
 
 
-def _refuse_csv_options(options: SourceOptions) -> None:
+def _refuse_label_options(options: SourceOptions) -> None:
     if options.labels or options.label_base is not None:
-        raise SourceError("--labels and --label-base are for CSV sources; this one is not")
+        raise SourceError(
+            "this source names its labels itself; leave --labels and --label-base out"
+        )
 
 
 def _refuse_label_column(options: SourceOptions) -> None:

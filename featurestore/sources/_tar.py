@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from featurestore.errors import SourceError, Unreadable, in_short
+from featurestore.fetch import refuse_size
 
 # Headers can ask for sizes that no memory holds, numbers that are none, headers within headers.
 _HOSTILE = (OSError, ValueError, EOFError, MemoryError, OverflowError, RecursionError)
@@ -62,7 +63,9 @@ def read_member(path: Path, member: Member) -> bytes:
     ------
     Unreadable
         If they aren't there any more.
+    TooLarge
     """
+    refuse_size(path, member.size)
     try:
         with path.open("rb") as file:
             file.seek(member.offset)

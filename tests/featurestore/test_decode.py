@@ -317,6 +317,22 @@ def test_strips_change_nothing(mode: str, pixels: int, monkeypatch: pytest.Monke
     np.testing.assert_array_equal(whole.thumbnail, in_strips.thumbnail)
 
 
+def plain_ppm(side: int) -> bytes:
+    return b"P3 %d %d 255\n" % (side, side) + b"220 30 40 " * side**2
+
+
+def ppm_of_many_levels(side: int) -> bytes:
+    return b"P6 %d %d 1023\n" % (side, side) + struct.pack(">3H", 883, 120, 160) * side**2
+
+
+@pytest.mark.parametrize("write", [plain_ppm, ppm_of_many_levels])
+def test_what_is_decoded_in_python_must_not_be_large(write: Callable[[int], bytes]) -> None:
+    assert_color(write(40), RED)
+    with pytest.raises(Undecodable, match=r"^\d,\d+,\d+ bytes in a kind of PPM that takes too lo"):
+        decode(write(900), 32)
+    assert_color(encode(Image.new("RGB", (1300, 1300), RED), "PPM"), RED)
+
+
 HOLDS = """
 import resource, sys
 from pathlib import Path

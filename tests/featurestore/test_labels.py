@@ -98,3 +98,8 @@ def test_other_texts_are_no_label(column: list[str], text: str) -> None:
 def test_a_name_that_looks_like_a_number_is_a_name() -> None:
     parser = LabelParser(("3", "7"), ["3", "7", "3"])
     assert [parser.parse("3"), parser.parse("7")] == [0, 1]
+
+
+def test_names_that_differ_in_case_alone_are_told_apart() -> None:
+    parser = LabelParser(("Cat", "cat", "dog"), [])
+    assert [parser.parse(text) for text in ("Cat", " cat", "Dog")] == [0, 1, 2]

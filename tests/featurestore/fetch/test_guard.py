@@ -14,6 +14,7 @@ from featurestore.fetch._guard import is_public
         *("::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1", "ff02::1", "2001:db8::1"),
         *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a00:1"),
         "2002:7f00:1::1",  # 6to4 of 127.0.0.1
+        *("fec0::2", "::127.0.0.1", "::ffff:0:7f00:1", "64:ff9b:1::7f00:1", "5f00::1"),
     ],
 )
 def test_addresses_that_are_not_public(address: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from featurestore.errors import BadUrl, NotFound, Outside, Unreadable
+from featurestore.errors import BadUrl, NotFound, Outside, TooLarge, Unreadable
 from featurestore.fetch import fetch_file, fetch_location
 
 
@@ -107,6 +107,13 @@ def test_a_named_pipe_is_unreadable_and_nobody_waits(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(Unreadable, match="not a regular file"):
         fetch_location("pipe.jpg", tmp_path)
+
+
+def test_a_sparse_file_that_no_memory_holds_is_too_large(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.jpg").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(TooLarge, match=r"sparse\.jpg: 1,099,511,627,776 bytes; the limit is"):
+        fetch_location("sparse.jpg", tmp_path)
 
 
 def test_a_nul_in_the_path_is_unreadable(tmp_path: Path) -> None:

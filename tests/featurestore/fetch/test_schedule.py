@@ -57,7 +57,7 @@ def test_a_job_comes_again_after_its_delay_and_holds_no_place_until_then() -> No
     job = take(made)
     job.tries += 1
     start = time.monotonic()
-    made.again(job, 0.5, pause_host=False)
+    made.again(job, 0.5)
     other = take(made)
     assert other.location == "a2"
     assert time.monotonic() - start < 0.4
@@ -68,13 +68,26 @@ def test_a_job_comes_again_after_its_delay_and_holds_no_place_until_then() -> No
 
 
 def test_a_paused_host_gets_no_jobs() -> None:
+    """Also where it is in the line already, as it is with more jobs waiting than it may have."""
     made = schedule(["a1", "a2", "b1"])
     start = time.monotonic()
-    made.again(take(made), 0.5, pause_host=True)
+    job = take(made)
+    made.pause("a", 0.5)
+    made.again(job, 0.1)
     assert take(made).location == "b1"
     assert time.monotonic() - start < 0.4
     assert {take(made).location, take(made).location} == {"a1", "a2"}
     assert time.monotonic() - start >= 0.5
+
+
+def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    made = schedule(["a1", "a2"])
+    start = time.monotonic()
+    take(made)
+    made.pause("a", 0.3)
+    made.pause("a", 0.1)
+    take(made)
+    assert time.monotonic() - start >= 0.3
 
 
 def test_waiting_ends_when_another_thread_finishes_the_last_job() -> None:

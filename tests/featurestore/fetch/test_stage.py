@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,33 @@ def test_a_server_that_asks_for_too_long_a_pause_is_not_waited_for(server: Any) 
     assert time.monotonic() - start < 2
 
 
+def test_a_host_is_left_alone_after_the_last_try_as_well(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("featurestore.fetch._web._retry_after", lambda _: 0.3)
+    urls = [server.url(f"/status/429/{n}") for n in range(3)]
+    found = fetch_all(urls, replace(SETTINGS, tries=1, per_host=1))
+    assert set(map(kind, found.values())) == {"rate_limited"}
+    times = sorted(when for times in server.times.values() for when in times)
+    assert len(times) == 3
+    assert all(after - before > 0.28 for before, after in pairwise(times))
+
+
+@pytest.mark.parametrize(("code", "expected"), [(429, "rate_limited"), (503, "http_5xx")])
+def test_a_host_that_asks_for_too_long_a_pause_is_not_asked_again(
+    server: Any, monkeypatch: pytest.MonkeyPatch, code: int, expected: str
+) -> None:
+    monkeypatch.setattr("featurestore.fetch._web._retry_after", lambda _: 400.0)
+    urls = [server.url(f"/status/{code}/{n}") for n in range(200)]
+    other = server.url("/image/1", "localhost")
+    found = fetch_all([*urls, other], replace(SETTINGS, per_host=2))
+    assert server.asked.total() <= 3
+    assert {kind(found[url]) for url in urls} == {expected}
+    assert found[other].data == server.jpeg(seed=1)
+    said = Counter(str(found[url].failure) for url in urls)
+    assert said["not asked: 127.0.0.1 asks for a pause of 400 s"] >= 198
+
+
 def test_all_attempts_together_keep_to_the_deadline(server: Any) -> None:
     url = server.url("/drip")
     start = time.monotonic()
@@ -148,13 +176,16 @@ def test_local_files_and_addresses_may_be_mixed(server: Any) -> None:
 
 
 def test_kept_originals_need_no_network(server: Any, tmp_path: Path) -> None:
-    urls = [server.url(f"/image/{seed}") for seed in range(5)]
+    urls = [server.url(f"/redirect/1/{seed}") for seed in range(5)]
     with Originals(tmp_path) as originals:
         fetch_all([*urls, server.url("/status/404")], originals=originals)
     server.asked.clear()
     with Originals(tmp_path) as originals:
         found = fetch_all(urls, originals=originals)
     assert [found[url].data for url in urls] == [server.jpeg(seed=n) for n in range(5)]
+    assert [(found[url].http_status, found[url].final_url) for url in urls] == [
+        (200, server.url(f"/image/{n}")) for n in range(5)
+    ]
     assert {f.tries for f in found.values()} == {0}
     assert not server.asked
 

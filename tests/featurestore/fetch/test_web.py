@@ -1,5 +1,6 @@
 """One attempt: bytes, or a typed failure, in bounded time and memory, whatever the server does."""
 
+import base64
 import datetime
 import socket
 import threading
@@ -168,6 +169,14 @@ def test_a_redirect_to_another_scheme_is_refused(web: Web, server: Any) -> None:
     assert kind(web.get(server.url("/to?url=file:///etc/passwd"), 5)) == "bad_url"
 
 
+def test_a_redirect_to_what_is_no_address_does_not_heal(web: Web, server: Any) -> None:
+    reply = web.get(server.url("/to?url=http:%2F%2F%5Bbad"), 5)
+    assert (kind(reply), reply.http_status) == ("redirects", 302)
+    assert reply.failure is not None
+    assert str(reply.failure) == "leads nowhere: http://[bad (Invalid IPv6 URL)"
+    assert not reply.failure.heals
+
+
 def test_what_stands_for_a_removed_photo_is_known_by_its_address(web: Web, server: Any) -> None:
     reply = web.get(server.url("/removed/1.jpg"), 5)
     assert kind(reply) == "placeholder"
@@ -177,6 +186,26 @@ def test_what_stands_for_a_removed_photo_is_known_by_its_address(web: Web, serve
 def test_no_cookies_are_kept(web: Web, server: Any) -> None:
     web.get(server.url("/cookie"), 5)
     assert web.get(server.url("/cookie"), 5).data == b""
+
+
+@pytest.mark.parametrize("path", ["/password", "/to?url=/password"])
+def test_passwords_come_from_the_url_and_from_nowhere_else(
+    web: Web, server: Any, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert web.get(server.url(path), 5).data == b"none"
+    given = web.get(server.url(path, "you:pass%40word@127.0.0.1"), 5).data
+    assert given == b"Basic " + base64.b64encode(b"you:pass@word")
+
+
+def test_a_proxy_is_taken_from_the_environment(
+    web: Web, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url(""))
+    monkeypatch.setenv("no_proxy", "")
+    web.get("http://192.0.2.1/image/1", 5)
+    assert server.asked["http://192.0.2.1/image/1"] == 1
 
 
 def test_the_user_agent_can_be_set_and_is_honest_by_default(server: Any) -> None:
@@ -230,7 +259,12 @@ class TestPrivateHosts:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("7", 7.0), ("0", 0.0), ("", None), ("soon", None), ("-3", None), ("1.5", None)],
+    [
+        *(("7", 7.0), ("0", 0.0), ("", None), ("soon", None), ("-3", None), ("1.5", None)),
+        *(("nan", None), ("9" * 40, 999_999_999.0)),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+    ],
 )
 def test_retry_after_in_seconds(text: str, expected: float | None) -> None:
     response = requests.Response()

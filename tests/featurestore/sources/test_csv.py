@@ -161,6 +161,32 @@ def test_quoted_cells_may_hold_commas_and_quotes(csv: Path) -> None:
     assert labels(source) == {'a, "b".jpg': AWE}
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            'path,label\na.jpg,awe\n\n"b.jpg,awe\nc.jpg,fear\n"d.jpg,awe\n',
+            "data.csv:4: .* to line 6:",
+        ),
+        ('path,label\na.jpg,awe\n"b.jpg,awe\nc.jpg,fear\n', "data.csv:3: .* to line 4:"),
+        ('path,label\r\n"a.jpg,awe\r\n"b.jpg,awe\r\n', "data.csv:2: .* to line 3:"),
+        ('path,label\n"a.jpg,awe\n' + "b.jpg,awe\n" * 20_000, "data.csv:2: .* to line 131"),
+        ('awe,"a.jpg,0,3\nawe,b.jpg,0,3\n', "data.csv:1: .* to line 2:"),
+    ],
+    ids=["closed by another", "never closed", "CRLF", "long", "headerless"],
+)
+def test_a_quote_that_swallows_lines_is_refused(csv: Path, text: str, said: str) -> None:
+    with pytest.raises(SourceError, match=said) as caught:
+        read_csv(write(csv, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_hidden_file_of_a_zip_from_a_mac_is_no_csv(tmp_path: Path) -> None:
+    write(tmp_path / "awe_1.csv", "awe,a.jpg,0,3\n")
+    write(tmp_path / "._awe_1.csv", b"\0\5\x16\7\xff")
+    assert list(by_id(read_csv(tmp_path))) == ["a.jpg"]
+
+
 @pytest.mark.parametrize("base", [0, 1])
 def test_integer_labels_count_from_what_the_column_shows(csv: Path, base: int) -> None:
     rows = "".join(f"{n}.jpg,{n + base}\n" for n in range(8))

@@ -1,5 +1,7 @@
 """Folder sources: class folders, with or without a split level."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,54 @@ def test_folders_within_a_class_belong_to_it(tmp_path: Path) -> None:
         "joy/2019/may/a.jpg": "joy",
         "joy/test/b.jpg": "joy",
     }
+
+
+def test_linked_folders_within_a_class_belong_to_it(tmp_path: Path) -> None:
+    fill(tmp_path / "more", "b.jpg", "deep/c.jpg", ".hidden.jpg")
+    root = fill(tmp_path / "set", "joy/a.jpg", "calm/a.jpg", "calm/.kept/d.jpg")
+    (root / "joy" / "more").symlink_to(tmp_path / "more")
+    (root / "calm" / "kept").symlink_to(".kept")
+    assert labels(read_folder(root)) == {
+        "calm/a.jpg": "calm",
+        "calm/kept/d.jpg": "calm",
+        "joy/a.jpg": "joy",
+        "joy/more/b.jpg": "joy",
+        "joy/more/deep/c.jpg": "joy",
+    }
+
+
+def test_links_that_lead_in_a_circle_end(tmp_path: Path) -> None:
+    root = fill(tmp_path / "set", "joy/a.jpg", "joy/one/b.jpg", "joy/two/c.jpg")
+    fill(tmp_path / "out", "d.jpg")
+    for link, target in {
+        "joy/self": ".",
+        "joy/one/up": "..",
+        "joy/one/two": "../two",
+        "joy/two/one": "../one",
+        "joy/two/out": tmp_path / "out",
+    }.items():
+        (root / link).symlink_to(target)
+    (tmp_path / "out" / "back").symlink_to(root / "joy")
+    found = list(labels(read_folder(root)))
+    assert {"joy/a.jpg", "joy/one/b.jpg", "joy/two/c.jpg", "joy/two/out/d.jpg"} <= set(found)
+    assert len(found) < 10
+
+
+def test_a_folder_that_can_not_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its images would be lacking without a word. (To root no folder is closed.)"""
+    fill(tmp_path, "joy/a.jpg", "joy/closed/b.jpg")
+    scandir = os.scandir
+
+    def refuse(place: str | Path) -> object:
+        if Path(place).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(SourceError, match="closed: Permission denied; make it readable or move"):
+        read_folder(tmp_path)
 
 
 def test_files_that_are_no_images_become_records(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """HDF5 files as sources: good ones, odd ones and hostile ones."""
 
 import pickle
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,33 @@ def test_nothing_outside_the_file_is_opened(write: Write, tmp_path: Path) -> Non
             fake(file)
         with pytest.raises(SourceError, match=said):
             read_h5(path)
+
+
+@pytest.mark.parametrize("name", ["image", "emo", "split"])
+def test_arrays_that_were_written_in_part_are_refused(write: Write, name: str) -> None:
+    """A few bytes can claim millions of rows, and rows that were never written are no images."""
+    path = write(split=np.zeros(12, np.uint8))
+    with h5py.File(path, "r+") as file:
+        whole = file[name][:]
+        del file[name]
+        chunks = (5, *whole.shape[1:])
+        file.create_dataset(name, whole.shape, whole.dtype, chunks=chunks)[:9] = whole[:9]
+    with pytest.raises(SourceError, match=rf"set\.h5: {name} was written in part, 2 of 3 chunks"):
+        read_h5(path)
+    with h5py.File(path, "r+") as file:
+        file[name][9:] = whole[9:]
+    assert len(read_h5(path).records) == 12
+
+
+def test_chunks_that_take_much_memory_for_one_image_are_refused(write: Write) -> None:
+    path = write(image=None)
+    with h5py.File(path, "r+") as file:
+        shape, chunks = (12, 32, 32, 3), (200_000, 32, 32, 3)
+        file.create_dataset(
+            "image", shape, "u1", chunks=chunks, maxshape=(None, 32, 32, 3), compression="gzip"
+        ).id.write_direct_chunk((0, 0, 0, 0), zlib.compress(bytes(12)))
+    with pytest.raises(SourceError, match="image lies in chunks of 614,400,000 bytes, more than"):
+        read_h5(path)
 
 
 @pytest.mark.parametrize("kept", [0, 8, 100, 3000, 20_000])

@@ -231,6 +231,35 @@ def test_splits(write: Write) -> None:
     assert [r.detail for r in bad(source)] == ["split is 'here', not one of train, dev, test"]
 
 
+def test_a_split_that_is_a_number_is_none(write: Write) -> None:
+    rows = rows_of(0, ("calm", "tense", "calm"))
+    root = write([row | {"split": number} for row, number in zip(rows, (0, 1, None), strict=True)])
+    assert [r.detail for r in bad(read_img2dataset(root, label_column="mood"))] == [
+        "split is '0', not one of train, dev, test",
+        "split is '1', not one of train, dev, test",
+    ]
+
+
+def test_labels_that_differ_in_case_alone_are_told_apart(write: Write) -> None:
+    source = read_img2dataset(write(rows_of(0, ("Cat", "cat"))), label_column="mood")
+    assert list(labels(source).values()) == ["Cat", "cat"]
+
+
+def test_columns_of_the_same_name_are_refused(write: Write) -> None:
+    root = write(rows_of(0, ("calm", "tense")))
+    table = pa.table([["000000000"], ["calm"], ["tense"]], names=["key", "mood", "mood"])
+    pq.write_table(table, root / "00000.parquet")
+    with pytest.raises(SourceError, match=r"00000\.parquet: has several columns 'mood'"):
+        read_img2dataset(root, label_column="mood")
+
+
+def test_keys_that_are_no_texts_are_refused(write: Write) -> None:
+    root = write(rows_of(0, ("calm", "tense")))
+    pq.write_table(pa.table({"key": [b"000000000"], "mood": ["calm"]}), root / "00000.parquet")
+    with pytest.raises(SourceError, match="the column 'key' holds binary; img2dataset writes te"):
+        read_img2dataset(root, label_column="mood")
+
+
 def write_keys(root: Path, *keys: str) -> None:
     table = pa.Table.from_pylist([{"key": key, "mood": "calm"} for key in keys])
     pq.write_table(table, root / "00000.parquet")

@@ -34,6 +34,11 @@ def test_a_folder_with_a_csv_at_its_top_is_read_by_its_csvs(photo_folder: Path, 
     assert [record.id for record in source.records] == ["joy/0.jpg"]
 
 
+def test_a_hidden_csv_makes_no_csv_source(photo_folder: Path) -> None:
+    (photo_folder / "._a.csv").write_bytes(b"\0\5\x16\7\xff")
+    assert read_source(str(photo_folder)).kind == "folder"
+
+
 def test_a_csv_deeper_in_a_folder_is_only_a_file(photo_folder: Path) -> None:
     (photo_folder / "joy" / "a.csv").write_text("path,label\njoy/0.jpg,awe\n")
     assert read_source(str(photo_folder)).kind == "folder"
@@ -71,9 +76,9 @@ def test_a_missing_source_says_what_to_give(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [SourceOptions(labels=("a", "b")), SourceOptions(label_base=0)])
-def test_csv_options_are_refused_for_other_sources(
+def test_label_names_are_refused_where_the_source_has_its_own(
     photo_folder: Path, options: SourceOptions
 ) -> None:
     for name in ("sample", str(photo_folder)):
-        with pytest.raises(SourceError, match="are for CSV sources"):
+        with pytest.raises(SourceError, match="this source names its labels itself"):
             read_source(name, options)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featurestore.errors import SourceError, Unreadable
+from featurestore.errors import SourceError, TooLarge, Unreadable
 from featurestore.sources._tar import Member, list_members, read_member
 
 
@@ -118,6 +118,17 @@ def test_random_damage_gives_one_line(tmp_path: Path) -> None:
             refused += 1
             assert "\n" not in str(error)  # noqa: PT017 - others are sound where it matters
     assert refused > 50
+
+
+def test_a_sparse_file_that_no_memory_holds_is_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    member = tarfile.TarInfo("a.json")
+    member.size = 2**40
+    with path.open("wb") as file:
+        file.write(member.tobuf(tarfile.GNU_FORMAT))
+        file.truncate(512 + 2**40 + 1024)
+    with pytest.raises(TooLarge, match=r"a\.tar: 1,099,511,627,776 bytes"):
+        read_member(path, list_members(path)["a.json"])
 
 
 def cut(path: Path) -> None:
