@@ -151,6 +151,7 @@ class _Run:
 
     def stop(self) -> None:
         self._stopping.set()
+        self._stage.close()  # a server that stalls would be waited for
         for _ in self._threads:  # wake those that wait
             self._slots.put(None)
             self._fetched.put(None)

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -134,6 +135,19 @@ def test_closing_early_ends_all_threads(photos: list[bytes]) -> None:
     assert threading.active_count() > before
     results.close()
     assert threading.active_count() == before
+
+
+def test_closing_early_does_not_wait_for_downloads(server: Any) -> None:
+    urls = [server.url("/image/1"), *(server.url(f"/drip?{n}") for n in range(4))]
+    settings = WebSettings(allow_private_hosts=True, threads=5, seconds=30)
+    stage = FetchStage(list(enumerate(urls)), lambda _: b"", settings)
+    results = Pipeline(stage, MeanEngine(), SIZE, min_side=1).run(5)
+    assert next(results).index == 0
+    while server.active < 4:
+        time.sleep(0.01)
+    start = time.monotonic()
+    results.close()
+    assert time.monotonic() - start < 10
 
 
 def test_fetching_waits_for_a_slow_consumer(jpeg: Callable[..., bytes]) -> None:
