@@ -66,7 +66,8 @@ def embed_records(
     """Fetch, decode and embed records into segments; ``step`` gets the kind of each, or ""."""
     stage = FetchStage(todo, how.fetch, how.web, originals)
     pipeline = Pipeline(stage, engine, how.job.size, how.min_side, how.larger)
-    with closing(stage), closing(pipeline.run(len(todo))) as results:
+    run = pipeline.run(len(todo), segments.flush_if_due)  # servers may stall while results wait
+    with closing(stage), closing(run) as results:
         try:
             for result in results:
                 segments.add(result)
