@@ -5,6 +5,7 @@ What it has done is on disk when it returns, and doing it twice does no harm.
 """
 
 import hashlib
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -117,17 +118,19 @@ def warm_up(job: BackboneJob) -> None:
 
 
 _engines: dict[str, Engine] = {}
+_making = threading.Lock()
 _seen: set[tuple[str, Probe | None]] = set()
 
 
 def _engine(job: BackboneJob) -> Engine:
     """Return an engine of one thread; it is kept, for the next part."""
     key = f"{job.backbone.name} {sorted(job.about.items())}"
-    if key not in _engines:
-        given = job.weights if job.weights.is_file() else None
-        mine = BackboneJob.again(job.backbone.name, job.about, given)
-        _engines[key] = mine.make_engine(workers=1)
-    return _engines[key]
+    with _making:  # a worker may have several threads
+        if key not in _engines:
+            given = job.weights if job.weights.is_file() else None
+            mine = BackboneJob.again(job.backbone.name, job.about, given)
+            _engines[key] = mine.make_engine(workers=1)
+        return _engines[key]
 
 
 def _see_the_same(how: Embedding, probe: Probe | None) -> None:
