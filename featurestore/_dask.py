@@ -15,6 +15,7 @@ from typing import Any
 
 from featurestore._engines import usable_cores
 from featurestore._job import BackboneJob
+from featurestore._place import LocalPlace, Place
 from featurestore._segments import SEGMENT_RESULTS, Segments
 from featurestore._tasks import (
     Embedding,
@@ -139,6 +140,7 @@ class DaskWorkers:
         """
         if how.job.about["engine"] == "litert":
             how.job.make_engine()  # converts the backbone once, and tells what is wrong with it
+        how = _for_workers(how)
         probe = Probe.choose(how, todo)
         self._warm_up(how.job)
         start()
@@ -154,7 +156,7 @@ class DaskWorkers:
     def write(self, shards: Sequence[Shard]) -> list[str]:
         """Write shards, each worker one at a time; return the digest of each."""
         digests: dict[tuple[str, int], str] = {}
-        jobs = ((shard,) for shard in shards)
+        jobs = ((_shard_for_workers(shard),) for shard in shards)
         for name, start, digest in self._run(_write_named, jobs):
             digests[name, start] = digest
         return [digests[shard.name, shard.start] for shard in shards]
@@ -244,6 +246,26 @@ def _for_part(how: Embedding, part: Todo, probe: Probe | None) -> Embedding:
         return how
     names = {name for _, name in part if not is_remote(name)}
     return replace(how, fetch=only(names | ({probe.id} if probe else set())))
+
+
+def _for_workers(how: Embedding) -> Embedding:
+    # Not what fetches: its paths are in what it says of an image, and so in the store.
+    job = replace(how.job, weights=how.job.weights.absolute())
+    return replace(how, staging=_absolute(how.staging), job=job)
+
+
+def _shard_for_workers(shard: Shard) -> Shard:
+    return replace(
+        shard,
+        folder=_absolute(shard.folder),
+        base=shard.base and _absolute(shard.base),
+        staged=shard.staged and replace(shard.staged, place=_absolute(shard.staged.place)),
+    )
+
+
+def _absolute(place: Place) -> Place:
+    """Return a place as those find it, too, who run in another folder."""
+    return LocalPlace(place.folder.absolute()) if isinstance(place, LocalPlace) else place
 
 
 def _write_named(shard: Shard) -> tuple[str, int, str]:

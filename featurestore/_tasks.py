@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -143,8 +144,8 @@ def _see_the_same(how: Embedding, probe: Probe | None) -> None:
         )
     if probe is not None and _fingerprint(how, probe.id) != probe.sha256:
         raise WorkersError(
-            f"{probe.id}: a worker doesn't find this image as it is here; the source must lie on a "
-            "disk that all machines share, under the same path"
+            f"{probe.id}: a worker that runs in {Path.cwd()} doesn't find this image as it is "
+            "here; give the source by its full path, on a disk that all machines share"
         )
     _seen.add((str(how.staging), probe))
 

@@ -13,15 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import psutil
 import pytest
 
 from featurestore import ExtractSettings, FeatureStore, Progress, Source, extract, read_source
-from featurestore._dask import _divide, _for_part, connect
+from featurestore._dask import _divide, _for_part, _for_workers, _shard_for_workers, connect
 from featurestore._engines import usable_cores
 from featurestore._job import BackboneJob
 from featurestore._place import LocalPlace, place_of
-from featurestore._tasks import Embedding, Probe, _see_the_same
+from featurestore._segments import Where
+from featurestore._tasks import Embedding, Probe, Shard, Staged, _see_the_same
 from featurestore.errors import SourceError, WorkersError
 from featurestore.fetch import WebSettings
 
@@ -103,7 +105,8 @@ def test_a_worker_that_sees_another_disk_refuses_to_work(
     how.staging.write("settings.json", b"{}")
     _see_the_same(how, probe)
     assert probe == Probe(image, hashlib.sha256(small_sample.fetch(image)).hexdigest())
-    with pytest.raises(WorkersError, match="a worker doesn't find this image"):
+    said = f"a worker that runs in {Path.cwd()} doesn't find this image .* give .* full path"
+    with pytest.raises(WorkersError, match=said):
         _see_the_same(how, replace(probe, sha256="0" * 64))
 
 
@@ -120,6 +123,21 @@ def test_parts_are_all_of_the_work_and_small_in_the_end(count: int, threads: int
 
 def test_addresses_alone_need_no_probe(how: Embedding) -> None:
     assert Probe.choose(how, [(0, "http://a/b")]) is None
+
+
+def test_a_store_and_weights_are_sent_by_their_full_paths(
+    how: Embedding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = LocalPlace(Path("s"))
+    sent = _for_workers(replace(how, staging=place, job=replace(how.job, weights=Path("w.h5"))))
+    assert (str(sent.staging), sent.job.weights) == (str(tmp_path / "s"), tmp_path / "w.h5")
+    staged = Staged(place, Where([], np.zeros(0), np.zeros(0)))
+    shard = _shard_for_workers(Shard(place, "labels", 0, 9, True, place, 4, staged))
+    assert shard.base
+    assert shard.staged
+    for found in (shard.folder, shard.base, shard.staged.place):
+        assert str(found) == str(tmp_path / "s")
 
 
 def test_work_can_be_sent(photo_folder: Path, how: Embedding, tmp_path: Path) -> None:
@@ -263,7 +281,10 @@ def dask_scheduler() -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
 
 @contextmanager
 def dask_worker(
-    address: str, before: str = "", environment: dict[str, str] | None = None
+    address: str,
+    before: str = "",
+    environment: dict[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Iterator[None]:
     """A worker of a scheduler, which runs some code ``before``."""
     code = f"{before}\nfrom distributed.cli.dask_worker import main\nmain()"
@@ -271,6 +292,7 @@ def dask_worker(
         [sys.executable, "-c", code, address, "--no-dashboard", "--nthreads", "2", "--no-nanny"],
         env=os.environ | (environment or {}),
         stderr=subprocess.DEVNULL,
+        cwd=folder,
     ) as process:
         with connect(address) as workers:
             while "no workers" in workers.describe():
@@ -295,6 +317,25 @@ def test_a_cluster_writes_into_an_object_store(
     place = place_of(url)
     assert {key: place.read(key) for key in place.keys()} == tree(finished)  # noqa: SIM118
     assert FeatureStore(url).fingerprint == FeatureStore(finished).fingerprint
+
+
+@pytest.mark.slow
+def test_a_worker_may_run_in_another_folder(
+    finished: Path,
+    small_sample: Source,
+    settings: ExtractSettings,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    with dask_scheduler() as (address, _), dask_worker(address, folder=tmp_path / "there"):
+        extract(small_sample, "s", settings, scheduler=address)
+        assert tree(tmp_path / "s") == tree(finished)
+        source = read_source(photo_folder.name)
+        with pytest.raises(WorkersError, match=r"runs in .*there doesn't find .* its full path"):
+            extract(source, "other", settings, scheduler=address)
 
 
 @pytest.mark.slow
