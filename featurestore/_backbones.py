@@ -6,6 +6,7 @@ Keras is imported only where a network is built; looking one up costs nothing.
 import functools
 import hashlib
 import importlib
+import os
 import warnings
 from dataclasses import dataclass
 from importlib import resources
@@ -189,6 +190,10 @@ def _download(backbone: Backbone, saved: Path) -> None:
             "or use --backbone mobilenet, which needs none"
         ) from error
     saved.parent.mkdir(parents=True, exist_ok=True)
-    partial = saved.with_name(f"partial-{saved.name}")
-    network.save_weights(partial)
-    partial.replace(saved)
+    # Another process may be at it, too; and Keras asks for this ending.
+    partial = saved.with_name(f"partial-{os.getpid()}-{saved.name}")
+    try:
+        network.save_weights(partial)
+        partial.replace(saved)
+    finally:
+        partial.unlink(missing_ok=True)

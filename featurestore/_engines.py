@@ -6,7 +6,9 @@ embedded beside it and however many workers there are. With a GPU it is TensorFl
 one fixed size.
 """
 
+import atexit
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
@@ -22,7 +24,7 @@ import numpy.typing as npt
 
 from featurestore._backbones import Backbone, build, cache_folder, hash_file
 from featurestore._tensorflow import load_tensorflow, quiet
-from featurestore.errors import BackboneError
+from featurestore.errors import BackboneError, in_short
 
 EngineName = Literal["litert", "tensorflow"]
 
@@ -72,11 +74,23 @@ def make_engine(
     """
     if name == "tensorflow":
         return TensorFlowEngine(backbone, size, weights)
-    return LiteRTEngine(converted(backbone, size, weights), workers)
+    model = converted(backbone, size, weights)
+    try:
+        return LiteRTEngine(model, workers)
+    except BackboneError:  # damaged in the cache, say by a full disk: made once more
+        with contextlib.suppress(OSError):
+            model.unlink()
+        return LiteRTEngine(converted(backbone, size, weights), workers)
 
 
 class LiteRTEngine:
-    """LiteRT on the CPU: as many interpreters as threads call at a time, of one thread each."""
+    """LiteRT on the CPU: as many interpreters as threads call at a time, of one thread each.
+
+    Raises
+    ------
+    BackboneError
+        If the file is damaged.
+    """
 
     batch = 1
 
@@ -85,7 +99,12 @@ class LiteRTEngine:
         self._model = model.read_bytes()
         with quiet():  # LiteRT announces its kernels once
             # Threads come and go, and starting one takes as long as embedding several images.
-            self._spare = deque([self._start()])
+            try:
+                self._spare = deque([self._start()])
+            except (ValueError, RuntimeError) as error:
+                raise BackboneError(
+                    f"{model}: can't be loaded ({in_short(error)}); delete it"
+                ) from error
 
     def embed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Embed uint8 (1, size, size, 3), RGB; return float32 (1, dims)."""
@@ -172,11 +191,12 @@ def converted(backbone: Backbone, size: int, weights: Path) -> Path:
     BackboneError
     """
     key = f"{hash_file(weights)[:16]}-tf{version('tensorflow')}"
-    folder = _writable(cache_folder())
-    target = folder / f"{backbone.name}-{size}-{key}.tflite"
+    target = cache_folder() / f"{backbone.name}-{size}-{key}.tflite"
+    if not target.is_file():  # else it doesn't matter whether the folder can be written
+        target = _writable(target.parent) / target.name
     if target.is_file():
         return target
-    partial = folder / f"{target.stem}.{os.getpid()}.partial"
+    partial = target.parent / f"{target.stem}.{os.getpid()}.partial"
     arguments = [backbone.name, str(size), str(weights.resolve()), str(partial)]
     run = subprocess.run(
         [sys.executable, "-m", "featurestore._convert", *arguments],
@@ -186,8 +206,15 @@ def converted(backbone: Backbone, size: int, weights: Path) -> Path:
     )
     if run.returncode != 0:
         partial.unlink(missing_ok=True)
-        lines = run.stderr.strip().splitlines() or ["no output"]
-        raise BackboneError(lines[-1])
+        said = (run.stderr.strip().splitlines() or ["no output"])[-1]
+        if run.returncode == 1:  # it gave up by itself, and said why
+            raise BackboneError(said)
+        raise BackboneError(
+            f"{backbone.name} can't be converted for LiteRT (status {run.returncode}, as when "
+            f"memory runs out): {said}"
+        )
+    with partial.open("r+b") as file:
+        os.fsync(file.fileno())  # or a power cut may leave an empty file
     partial.replace(target)
     return target
 
@@ -197,4 +224,12 @@ def _writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
-    return Path(tempfile.mkdtemp(prefix="emotion-bench-"))
+    return _own_folder()
+
+
+@functools.cache
+def _own_folder() -> Path:
+    """Return a folder that is there until this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="emotion-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -26,6 +26,8 @@ from featurestore._engines import Engine, usable_cores
 from featurestore.errors import RecordFailure
 from featurestore.fetch import Fetched, FetchStage
 
+TICK_SECONDS = 0.5
+
 
 @dataclass(slots=True)
 class Result:
@@ -60,6 +62,9 @@ class Result:
     embedding: npt.NDArray[np.float32] | None = None
 
 
+_TICK = Result(-1)  # no result: so much time went by
+
+
 class _Stop(Exception):  # noqa: N818
     """The pipeline is being shut down."""
 
@@ -90,8 +95,13 @@ class Pipeline:
     ) -> None:
         self._parts = stage, engine, size, min_side, larger
 
-    def run(self, count: int) -> Generator[Result, None, None]:
+    def run(
+        self, count: int, tick: Callable[[], object] = lambda: None
+    ) -> Generator[Result, None, None]:
         """Yield a Result for each of the ``count`` records, as they become ready.
+
+        ``tick`` is called about every half second, also while none becomes ready, by the thread
+        that takes the results.
 
         Closing the iterator early stops all threads. An error that is not a RecordFailure is a
         bug or a broken machine: it stops the run and is raised here.
@@ -99,7 +109,7 @@ class Pipeline:
         run = _Run(*self._parts, count)
         run.start()
         try:
-            yield from run.results()
+            yield from run.results(tick)
         finally:
             run.stop()
 
@@ -138,6 +148,7 @@ class _Run:
             (self._fetch_all, stage.threads),
             (self._decode_all, engine.workers if engine.batch == 1 else usable_cores()),
             (self._embed_all, 0 if engine.batch == 1 else engine.workers),
+            (self._tick_all, 1),
         ]
         self._threads = [
             threading.Thread(target=self._guarded, args=(stage,), daemon=True)
@@ -151,6 +162,7 @@ class _Run:
 
     def stop(self) -> None:
         self._stopping.set()
+        self._stage.close()  # a server that stalls would be waited for
         for _ in self._threads:  # wake those that wait
             self._slots.put(None)
             self._fetched.put(None)
@@ -158,12 +170,17 @@ class _Run:
         for thread in self._threads:
             thread.join()
 
-    def results(self) -> Iterator[Result]:
-        for _ in range(self._expected):
+    def results(self, tick: Callable[[], object]) -> Iterator[Result]:
+        left = self._expected
+        while left:
             try:
                 result = self._get(self._done)
             except _Stop:
                 break
+            if result is _TICK:
+                tick()
+                continue
+            left -= 1
             self._slots.put(None)
             yield result
         if self._error is not None:
@@ -220,6 +237,10 @@ class _Run:
         for result, embedding in zip(batch, self._engine.embed(pixels), strict=True):
             result.embedding = embedding
             self._done.put(result)
+
+    def _tick_all(self) -> None:
+        while not self._stopping.wait(TICK_SECONDS):
+            self._done.put(_TICK)
 
     def _fail(self, result: Result, failure: RecordFailure) -> None:
         result.kind, result.detail = failure.kind, str(failure)

@@ -165,8 +165,13 @@ class Segments:
         self._pending.append(result)
         if result.image is not None:
             self._pending_bytes += sum(pixels.nbytes for pixels in result.image.larger.values())
-        full = len(self._pending) >= SEGMENT_RESULTS or self._pending_bytes >= SEGMENT_BYTES
-        if full or time.monotonic() - self._flushed > SEGMENT_SECONDS:
+        if len(self._pending) >= SEGMENT_RESULTS or self._pending_bytes >= SEGMENT_BYTES:
+            self.flush()
+        self.flush_if_due()
+
+    def flush_if_due(self) -> None:
+        """Write the pending results if that wasn't done for 2 seconds; to be called often."""
+        if time.monotonic() - self._flushed > SEGMENT_SECONDS:
             self.flush()
 
     def flush(self) -> None:

@@ -5,10 +5,12 @@ What it has done is on disk when it returns, and doing it twice does no harm.
 """
 
 import hashlib
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,7 +68,8 @@ def embed_records(
     """Fetch, decode and embed records into segments; ``step`` gets the kind of each, or ""."""
     stage = FetchStage(todo, how.fetch, how.web, originals)
     pipeline = Pipeline(stage, engine, how.job.size, how.min_side, how.larger)
-    with closing(stage), closing(pipeline.run(len(todo))) as results:
+    run = pipeline.run(len(todo), segments.flush_if_due)  # servers may stall while results wait
+    with closing(stage), closing(run) as results:
         try:
             for result in results:
                 segments.add(result)
@@ -116,17 +119,19 @@ def warm_up(job: BackboneJob) -> None:
 
 
 _engines: dict[str, Engine] = {}
+_making = threading.Lock()
 _seen: set[tuple[str, Probe | None]] = set()
 
 
 def _engine(job: BackboneJob) -> Engine:
     """Return an engine of one thread; it is kept, for the next part."""
     key = f"{job.backbone.name} {sorted(job.about.items())}"
-    if key not in _engines:
-        given = job.weights if job.weights.is_file() else None
-        mine = BackboneJob.again(job.backbone.name, job.about, given)
-        _engines[key] = mine.make_engine(workers=1)
-    return _engines[key]
+    with _making:  # a worker may have several threads
+        if key not in _engines:
+            given = job.weights if job.weights.is_file() else None
+            mine = BackboneJob.again(job.backbone.name, job.about, given)
+            _engines[key] = mine.make_engine(workers=1)
+        return _engines[key]
 
 
 def _see_the_same(how: Embedding, probe: Probe | None) -> None:
@@ -139,8 +144,8 @@ def _see_the_same(how: Embedding, probe: Probe | None) -> None:
         )
     if probe is not None and _fingerprint(how, probe.id) != probe.sha256:
         raise WorkersError(
-            f"{probe.id}: a worker doesn't find this image as it is here; the source must lie on a "
-            "disk that all machines share, under the same path"
+            f"{probe.id}: a worker that runs in {Path.cwd()} doesn't find this image as it is "
+            "here; give the source by its full path, on a disk that all machines share"
         )
     _seen.add((str(how.staging), probe))
 

@@ -8,8 +8,11 @@ import contextlib
 import functools
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
+
+_quiet = threading.RLock()
 
 
 @functools.cache
@@ -28,13 +31,14 @@ def load_tensorflow() -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Send what C++ writes to standard error nowhere."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    """Send what C++ writes to standard error nowhere; one thread at a time."""
+    with _quiet:  # a second thread would keep the first one's nowhere, and bring it back
+        sys.stderr.flush()
+        kept = os.dup(2)
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -90,7 +90,7 @@ class FetchStage:
         return None
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; downloads under way fail."""
         self._web.close()
 
     def _attempt(self, job: Job) -> Fetched | None:

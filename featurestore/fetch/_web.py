@@ -5,7 +5,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -99,12 +99,15 @@ class Web:
         self._settings = settings
         self._adapter = GuardedAdapter(pool_connections=64, pool_maxsize=settings.threads)
         self._local = threading.local()
+        self._lock = threading.Lock()
+        self._guards: set[Guard] = set()  # of requests under way
+        self._closed = False
 
     def get(self, url: str, seconds: float) -> Reply:
         """Return what ``url`` gives within ``seconds``, after redirects."""
         reply = Reply(final_url=url)
         start = time.monotonic()
-        with Guard(seconds, self._settings.allow_private_hosts) as guard:
+        with Guard(seconds, self._settings.allow_private_hosts) as guard, self._under_way(guard):
             try:
                 reply.data = self._follow(reply, guard)
             except FetchFailure as failure:
@@ -123,8 +126,25 @@ class Web:
         return reply
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; requests under way fail, and so do all that come later."""
+        with self._lock:
+            self._closed = True
+            for guard in self._guards:
+                _end(guard)
         self._adapter.close()
+
+    @contextmanager
+    def _under_way(self, guard: Guard) -> Iterator[None]:
+        """Have ``close`` end a guard's requests."""
+        with self._lock:
+            self._guards.add(guard)
+            if self._closed:
+                _end(guard)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._guards.discard(guard)
 
     def _follow(self, reply: Reply, guard: Guard) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
@@ -185,6 +205,11 @@ class Web:
             if max(received, len(body)) > limit:
                 raise TooLarge(f"more than {limit:,} bytes")
         return bytes(body)
+
+
+def _end(guard: Guard) -> None:
+    guard.ends = time.monotonic()  # else the next address or redirect would have its time
+    guard.shut_down()
 
 
 class _Session(requests.Session):

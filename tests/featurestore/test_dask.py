@@ -8,18 +8,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import psutil
 import pytest
 
 from featurestore import ExtractSettings, FeatureStore, Progress, Source, extract, read_source
-from featurestore._dask import _divide, _for_part
+from featurestore._dask import _divide, _for_part, _for_workers, _shard_for_workers, connect
+from featurestore._engines import usable_cores
 from featurestore._job import BackboneJob
 from featurestore._place import LocalPlace, place_of
-from featurestore._tasks import Embedding, Probe, _see_the_same
+from featurestore._segments import Where
+from featurestore._tasks import Embedding, Probe, Shard, Staged, _see_the_same
 from featurestore.errors import SourceError, WorkersError
 from featurestore.fetch import WebSettings
 
@@ -74,6 +78,14 @@ def test_packages_that_are_not_installed_are_named(
         extract(small_sample, tmp_path / "s", settings, scheduler="local:1")
 
 
+def test_more_processes_than_make_sense_are_refused(
+    small_sample: Source, settings: ExtractSettings, tmp_path: Path
+) -> None:
+    most = 8 * usable_cores()
+    with pytest.raises(WorkersError, match=f"too many processes for .*; give local:{most} at most"):
+        extract(small_sample, tmp_path / "s", settings, scheduler=f"local:{most + 1}")
+
+
 def test_originals_are_for_this_machine_alone(
     small_sample: Source, settings: ExtractSettings, tmp_path: Path
 ) -> None:
@@ -93,7 +105,8 @@ def test_a_worker_that_sees_another_disk_refuses_to_work(
     how.staging.write("settings.json", b"{}")
     _see_the_same(how, probe)
     assert probe == Probe(image, hashlib.sha256(small_sample.fetch(image)).hexdigest())
-    with pytest.raises(WorkersError, match="a worker doesn't find this image"):
+    said = f"a worker that runs in {Path.cwd()} doesn't find this image .* give .* full path"
+    with pytest.raises(WorkersError, match=said):
         _see_the_same(how, replace(probe, sha256="0" * 64))
 
 
@@ -110,6 +123,21 @@ def test_parts_are_all_of_the_work_and_small_in_the_end(count: int, threads: int
 
 def test_addresses_alone_need_no_probe(how: Embedding) -> None:
     assert Probe.choose(how, [(0, "http://a/b")]) is None
+
+
+def test_a_store_and_weights_are_sent_by_their_full_paths(
+    how: Embedding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = LocalPlace(Path("s"))
+    sent = _for_workers(replace(how, staging=place, job=replace(how.job, weights=Path("w.h5"))))
+    assert (str(sent.staging), sent.job.weights) == (str(tmp_path / "s"), tmp_path / "w.h5")
+    staged = Staged(place, Where([], np.zeros(0), np.zeros(0)))
+    shard = _shard_for_workers(Shard(place, "labels", 0, 9, True, place, 4, staged))
+    assert shard.base
+    assert shard.staged
+    for found in (shard.folder, shard.base, shard.staged.place):
+        assert str(found) == str(tmp_path / "s")
 
 
 def test_work_can_be_sent(photo_folder: Path, how: Embedding, tmp_path: Path) -> None:
@@ -233,16 +261,12 @@ def test_a_cluster_that_was_stopped_leaves_nobody_and_loses_nothing(
     assert tree(there) == tree(here)
 
 
-@pytest.fixture
-def scheduler(s3: dict[str, str]) -> Iterator[str]:
-    """A scheduler and a worker of its own, as a user starts them."""
-    environment = os.environ | s3
+@contextmanager
+def dask_scheduler() -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """A scheduler of its own, as a user starts it: its address and its process."""
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"]
     with subprocess.Popen(
-        [*dask, "--port", "0", "--no-dashboard"],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
+        [*dask, "--port", "0", "--no-dashboard"], stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         address = ""
@@ -251,15 +275,37 @@ def scheduler(s3: dict[str, str]) -> Iterator[str]:
             assert line, "the scheduler ended"
             if "Scheduler at:" in line:
                 address = line.split()[-1]
-        worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-dashboard"]
-        with subprocess.Popen(
-            [*worker, "--nthreads", "2", "--no-nanny"],
-            env=environment,
-            stderr=subprocess.DEVNULL,
-        ) as other:
-            yield address
-            other.kill()
+        yield address, process
         process.kill()
+
+
+@contextmanager
+def dask_worker(
+    address: str,
+    before: str = "",
+    environment: dict[str, str] | None = None,
+    folder: Path | None = None,
+) -> Iterator[None]:
+    """A worker of a scheduler, which runs some code ``before``."""
+    code = f"{before}\nfrom distributed.cli.dask_worker import main\nmain()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, address, "--no-dashboard", "--nthreads", "2", "--no-nanny"],
+        env=os.environ | (environment or {}),
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+    ) as process:
+        with connect(address) as workers:
+            while "no workers" in workers.describe():
+                time.sleep(0.05)
+        yield
+        process.kill()
+
+
+@pytest.fixture
+def scheduler(s3: dict[str, str]) -> Iterator[str]:
+    """A scheduler and a worker of its own, as a user starts them."""
+    with dask_scheduler() as (address, _), dask_worker(address, environment=s3):
+        yield address
 
 
 @pytest.mark.slow
@@ -271,3 +317,103 @@ def test_a_cluster_writes_into_an_object_store(
     place = place_of(url)
     assert {key: place.read(key) for key in place.keys()} == tree(finished)  # noqa: SIM118
     assert FeatureStore(url).fingerprint == FeatureStore(finished).fingerprint
+
+
+@pytest.mark.slow
+def test_a_worker_may_run_in_another_folder(
+    finished: Path,
+    small_sample: Source,
+    settings: ExtractSettings,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    with dask_scheduler() as (address, _), dask_worker(address, folder=tmp_path / "there"):
+        extract(small_sample, "s", settings, scheduler=address)
+        assert tree(tmp_path / "s") == tree(finished)
+        source = read_source(photo_folder.name)
+        with pytest.raises(WorkersError, match=r"runs in .*there doesn't find .* its full path"):
+            extract(source, "other", settings, scheduler=address)
+
+
+@pytest.mark.slow
+def test_a_worker_may_die_while_it_gets_ready(
+    finished: Path,
+    small_sample: Source,
+    settings: ExtractSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    died = tmp_path / "died"
+
+    def die_once(job: BackboneJob) -> None:
+        died.mkdir()  # by one of them
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr("featurestore._dask.warm_up", die_once)
+    extract(small_sample, tmp_path / "s", settings, scheduler="local:1")
+    assert died.exists()
+    assert tree(tmp_path / "s") == tree(finished)
+
+
+@pytest.mark.slow
+def test_work_that_kills_its_workers_is_given_up_after_so_many(
+    small_sample: Source, settings: ExtractSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        (tmp_path / f"died {os.getpid()}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr("featurestore._dask.embed_part", die)
+    monkeypatch.setattr("featurestore._dask._DEATHS", 2)
+    source = replace(small_sample, records=small_sample.records[:10])  # one part
+    with pytest.raises(WorkersError, match="local:1: several workers died at the same work; look"):
+        extract(source, tmp_path / "s", settings, scheduler="local:1")
+    assert len(list(tmp_path.glob("died *"))) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", ["warm_up", "embed_part", "_write_named"])
+def test_a_scheduler_that_dies_is_one_line(
+    small_sample: Source,
+    settings: ExtractSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    function: str,
+) -> None:
+    with dask_scheduler() as (address, process), dask_worker(address):
+        number = process.pid
+
+        def kill_the_scheduler(*_: object) -> None:
+            os.kill(number, signal.SIGKILL)
+
+        monkeypatch.setattr(f"featurestore._dask.{function}", kill_the_scheduler)
+        with pytest.raises(WorkersError, match="connection was lost; give the same command again"):
+            extract(small_sample, tmp_path / "s", settings, scheduler=address)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_a_worker_without_the_package_is_one_line(
+    small_sample: Source, settings: ExtractSettings, tmp_path: Path
+) -> None:
+    without = "import sys; sys.modules['featurestore'] = None"
+    said = r"can't do the work \(ModuleNotFound.* same version"
+    with (
+        dask_scheduler() as (address, _),
+        dask_worker(address, without),
+        pytest.raises(WorkersError, match=said),
+    ):
+        extract(small_sample, tmp_path / "s", settings, scheduler=address)
+
+
+@pytest.mark.slow
+def test_a_scheduler_without_workers_is_told() -> None:
+    with dask_scheduler() as (address, _), connect(address) as workers:
+        none = "which has no workers yet: start some with `dask worker`"
+        assert workers.describe() == f", on {address}, {none}"
+        with dask_worker(address):
+            assert workers.describe() == f", on 2 threads of {address}"

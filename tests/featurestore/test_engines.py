@@ -1,6 +1,9 @@
 """Engines: both compute the same, each the same every time, and wrong weights are one line."""
 
 import shutil
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +27,7 @@ from featurestore.errors import BackboneError
 
 MOBILENET = get_backbone("mobilenet")
 WEIGHTS = find_weights(MOBILENET)
+REAL_PYTHON = sys.executable
 
 
 def photos(jpeg: Callable[..., bytes], size: int, count: int) -> npt.NDArray[np.uint8]:
@@ -121,6 +125,93 @@ def test_a_converted_backbone_is_kept_for_the_next_time() -> None:
     assert converted(MOBILENET, 64, WEIGHTS) == first
     assert first.stat().st_mtime_ns == before
     assert not list(first.parent.glob("*.partial"))
+
+
+class TestCache:
+    """The folder of converted backbones, with a stand-in for the program that converts them."""
+
+    @pytest.fixture
+    def good(self) -> Path:
+        return converted(MOBILENET, 64, WEIGHTS)
+
+    @pytest.fixture
+    def cache(self, good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """An empty cache; what is converted is copied from the real one."""
+        folder = tmp_path / "cache"
+        monkeypatch.setattr("featurestore._engines.cache_folder", lambda: folder)
+        self.replace_program(monkeypatch, tmp_path, f"cp '{good}' \"$6\"")
+        return folder
+
+    def replace_program(self, patch: pytest.MonkeyPatch, folder: Path, command: str) -> None:
+        program = folder / "python"
+        program.write_text(f"#!/bin/sh\necho x >> '{folder}/calls'\n{command}\n")
+        program.chmod(0o755)
+        patch.setattr(sys, "executable", str(program))
+
+    def calls(self, folder: Path) -> int:
+        return len((folder / "calls").read_text()) // 2 if (folder / "calls").exists() else 0
+
+    @pytest.mark.parametrize("share", [0, 2])
+    def test_a_damaged_file_is_made_once_more(self, good: Path, cache: Path, share: int) -> None:
+        content = good.read_bytes()
+        cache.mkdir()
+        (cache / good.name).write_bytes(content[: len(content) * share // 4])
+        make_engine("litert", MOBILENET, 64, WEIGHTS)
+        assert (cache / good.name).read_bytes() == content
+        assert list(cache.iterdir()) == [cache / good.name]
+
+    def test_a_file_that_is_damaged_again_is_one_line(
+        self, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.replace_program(monkeypatch, tmp_path, 'echo no model > "$6"')
+        with pytest.raises(BackboneError, match=r"\.tflite: can't be loaded \(.*\); delete it$"):
+            make_engine("litert", MOBILENET, 64, WEIGHTS)
+        assert self.calls(tmp_path) == 2
+
+    def test_a_conversion_that_is_killed_is_one_line(
+        self, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.replace_program(monkeypatch, tmp_path, "kill -9 $$")
+        with pytest.raises(BackboneError, match=r"^mobilenet can't be converted .* \(status -9, "):
+            make_engine("litert", MOBILENET, 64, WEIGHTS)
+        assert list(cache.iterdir()) == []
+
+    def test_one_that_can_not_be_written_is_read(
+        self, good: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache.mkdir()
+        shutil.copy(good, cache)
+        monkeypatch.setattr("os.access", lambda *_: False)
+        assert converted(MOBILENET, 64, WEIGHTS) == cache / good.name
+        assert self.calls(tmp_path) == 0
+
+    def test_without_one_a_backbone_is_converted_once_and_nothing_stays(
+        self, cache: Path, tmp_path: Path
+    ) -> None:
+        cache.touch()  # no folder
+        code = """
+import sys
+from pathlib import Path
+from featurestore import _engines
+from featurestore._backbones import find_weights, get_backbone
+
+backbone = get_backbone("mobilenet")
+_engines.cache_folder = lambda: Path(sys.argv[1])
+sys.executable = sys.argv[2]
+for _ in range(2):
+    made = _engines.converted(backbone, 64, find_weights(backbone))
+    assert made.is_file()
+print(made.parent)
+"""
+        run = subprocess.run(
+            [REAL_PYTHON, "-c", code, str(cache), sys.executable],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert self.calls(tmp_path) == 1
+        assert run.stdout.startswith(tempfile.gettempdir())
+        assert not Path(run.stdout.strip()).exists()
 
 
 def test_there_is_a_worker_for_each_core() -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,26 @@ def test_the_same_source_gives_the_same_fingerprint(
     source = read_source(str(fi(tmp_path / "fi", images, server)))
     one, two = (extract(source, tmp_path / name, settings, web=WEB) for name in "ab")
     assert one.fingerprint == two.fingerprint
+
+
+def test_what_is_done_reaches_the_disk_while_a_server_stalls(
+    server: Any, tmp_path: Path, settings: ExtractSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("featurestore._pipeline.TICK_SECONDS", 0.05)
+    monkeypatch.setattr("featurestore._segments.SEGMENT_SECONDS", 0.5)
+    paths = ["/image/1.jpg", "/image/2.jpg", "/image/3.jpg", "/drip"]
+    source = read_source(str(fi(tmp_path / "fi", paths, server)))
+    store, web = tmp_path / "s", replace(WEB, seconds=30)
+    with ThreadPoolExecutor(1) as pool:
+        stored = pool.submit(extract, source, store, settings, web=web)
+        on_disk = 0
+        while on_disk < 3 and not stored.done():
+            files = (store / ".staging" / "segments").rglob("*.npz")
+            on_disk = sum(len(np.load(file)["index"]) for file in files)
+            time.sleep(0.05)
+        assert not stored.done()
+        server.closing.set()  # ends what drips
+        assert len(stored.result()) == 3
 
 
 class TestRetry:

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -133,6 +134,48 @@ def test_closing_early_ends_all_threads(photos: list[bytes]) -> None:
     next(results)
     assert threading.active_count() > before
     results.close()
+    assert threading.active_count() == before
+
+
+def test_closing_early_does_not_wait_for_downloads(server: Any) -> None:
+    urls = [server.url("/image/1"), *(server.url(f"/drip?{n}") for n in range(4))]
+    settings = WebSettings(allow_private_hosts=True, threads=5, seconds=30)
+    stage = FetchStage(list(enumerate(urls)), lambda _: b"", settings)
+    results = Pipeline(stage, MeanEngine(), SIZE, min_side=1).run(5)
+    assert next(results).index == 0
+    while server.active < 4:
+        time.sleep(0.01)
+    start = time.monotonic()
+    results.close()
+    assert time.monotonic() - start < 10
+
+
+def test_time_is_told_while_nothing_becomes_ready(
+    photos: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("featurestore._pipeline.TICK_SECONDS", 0.01)
+    told = threading.Event()
+    stage = FetchStage([(0, "0")], lambda _: photos[0] if told.wait(10) else b"", WebSettings())
+    (result,) = Pipeline(stage, MeanEngine(), SIZE, min_side=1).run(1, told.set)
+    assert result.kind == ""
+
+
+def test_an_error_of_whoever_is_told_the_time_is_raised_and_ends_all_threads(
+    photos: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("featurestore._pipeline.TICK_SECONDS", 0.01)
+
+    def fetch(_: str) -> bytes:
+        time.sleep(0.2)
+        return photos[0]
+
+    def tick() -> None:
+        raise OSError("the disk is full")
+
+    before = threading.active_count()
+    stage = FetchStage([(i, "") for i in range(99)], fetch, WebSettings())
+    with pytest.raises(OSError, match="the disk is full"):
+        list(Pipeline(stage, MeanEngine(), SIZE, min_side=1).run(99, tick))
     assert threading.active_count() == before
 
 

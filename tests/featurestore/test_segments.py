@@ -123,6 +123,20 @@ def test_a_segment_is_written_when_enough_time_passed(
     assert names(tmp_path) == ["00000000.npz"]
 
 
+def test_a_segment_that_is_due_is_written_without_another_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segments = Segments(LocalPlace(tmp_path / "s"))
+    segments.add(Result(0, kind="not_found"))
+    segments.flush_if_due()
+    assert names(tmp_path / "s") == []
+    monkeypatch.setattr("featurestore._segments.SEGMENT_SECONDS", 0.0)
+    time.sleep(0.01)
+    segments.flush_if_due()
+    segments.flush_if_due()
+    assert names(tmp_path / "s") == ["00000000.npz"]
+
+
 def test_segments_of_a_second_run_do_not_replace_the_first(
     tmp_path: Path, results: list[Result]
 ) -> None:

@@ -98,6 +98,23 @@ def test_a_tls_handshake_that_never_ends_is_left_at_the_deadline(web: Web) -> No
     assert time.monotonic() - start < 2
 
 
+@pytest.mark.parametrize("path", ["/drip", "/drip_headers"])
+def test_closing_ends_what_is_under_way_and_all_that_comes_later(server: Any, path: str) -> None:
+    web = Web(LOOSE)
+    replies: list[Reply] = []
+    thread = threading.Thread(target=lambda: replies.append(web.get(server.url(path), 30)))
+    thread.start()
+    while not server.active:
+        time.sleep(0.01)
+    start = time.monotonic()
+    web.close()
+    thread.join()
+    replies.append(web.get(server.url(path), 30))
+    assert time.monotonic() - start < 10
+    assert [kind(reply) for reply in replies] == ["timeout", "timeout"]
+    assert not replies[0].data + replies[1].data
+
+
 def test_an_endless_body_is_cut_at_the_limit(web: Web, server: Any) -> None:
     assert kind(web.get(server.url("/endless"), 20)) == "too_large"
 
