@@ -217,6 +217,7 @@ class Dataset:
             embedding=store.attributes["backbones"][store.backbones[0]],
             rows={split: int(count.sum()) for split, count in counts.items()},
             image_sizes=list(store.image_sizes),
+            labels_trained=int((train > 0).sum()) or None,
             near_duplicates_across=near["across_given_splits"] if near else None,
             majority=Majority(
                 label=None if majority is None else names[majority],

@@ -123,10 +123,18 @@ class StoreAbout(_Record):
     embedding: dict[str, Any]
     rows: dict[str, int] = Field(description="images by split")
     image_sizes: list[int] = Field(description="sides of the images that the store keeps, pixels")
+    labels_trained: int | None = Field(
+        None, description="labels, or groups, that have images to train on, where known"
+    )
     near_duplicates_across: int | None = Field(
         None, description="groups of near-duplicates that lie in several splits, where known"
     )
     majority: Majority
+
+    @property
+    def chance(self) -> float:
+        """The accuracy of guessing, if all labels that are learned come equally often."""
+        return 1 / (self.labels_trained or len(self.label_names))
 
     @field_validator("embedding")
     @classmethod

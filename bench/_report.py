@@ -60,7 +60,7 @@ def build_report(folder: Path, results: Results, compared: Compared, data: Datas
         short=in_short(results, compared.pairs),
         lines=result_lines(results),
         published=published_differences(results),
-        chance=100 / len(store.label_names),
+        chance=100 * store.chance,
         agreement=agreement(compared),
         differences=differences(compared.pairs),
         models=model_parts(summarise(results.runs), store.label_names),

@@ -73,7 +73,7 @@ def name_of(summary: Summary) -> str:
 def result_lines(results: Results) -> list[Line]:
     """Return the lines of the table: guesses, models, published results."""
     store = results.store
-    majority, chance = store.majority, 1 / len(store.label_names)
+    majority, chance = store.majority, store.chance
     lines = [Line("chance", accuracies=(percent(chance),) * 3, bar=Bar(100 * chance))]
     if majority.label is not None:
         limits = wilson(majority.correct, majority.total) if majority.total else None

@@ -150,7 +150,7 @@ def rows_of(results: Results) -> list[list[str]]:
     """Return the cells of the table, a list for each line."""
     store = results.store
     majority = store.majority
-    found = [["chance", "", "", *(percent(1 / len(store.label_names)),) * 3, *("",) * 6]]
+    found = [["chance", "", "", *(percent(store.chance),) * 3, *("",) * 6]]
     if majority.label is not None:
         found.append(
             [

@@ -1,5 +1,6 @@
 """Data sets: splits as the store has them, groups of labels, and their votes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,24 @@ def test_weakly_labelled_images_are_for_those_that_ask_for_them(
     for name in ("dev", "test"):
         np.testing.assert_array_equal(weak[name].rows, data.rows(name))
     assert not any(every.is_weak[data.rows(name)].any() for name in SPLITS)
+
+
+def test_chance_is_of_the_labels_that_there_are_images_of(
+    sample_store: FeatureStore, jpeg: Callable[..., bytes], tmp_path: Path
+) -> None:
+    assert Dataset(sample_store).describe().chance == 1 / 8
+    assert Dataset(sample_store, parse_groups(("polarity",))).describe().chance == 1 / 2
+    for seed in range(12):
+        folder = tmp_path / "photos" / ("awe", "fear", "anger")[seed % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{seed}.jpg").write_bytes(jpeg(seed))
+    three = extract(
+        read_source(str(tmp_path / "photos")), tmp_path / "s", ExtractSettings(embed_size=32)
+    )
+    assert len(three.label_names) == 8
+    about = Dataset(three).describe()
+    assert about.chance == 1 / 3
+    assert about.model_copy(update={"labels_trained": None}).chance == 1 / 8
 
 
 def test_polarity_has_all_eight_emotions_once(sample_store: FeatureStore) -> None:

@@ -76,7 +76,7 @@ def test_any_zarr_reader_reads_it(finished: Path) -> None:
 
 
 def test_a_missing_store_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(StoreNotFoundError, match="bench extract --store"):
+    with pytest.raises(StoreNotFoundError, match="bench extract SOURCE --store"):
         FeatureStore(tmp_path / "nowhere")
     (tmp_path / "file").write_text("text")
     with pytest.raises(StoreNotFoundError):
