@@ -143,6 +143,7 @@ def test_the_exponent_is_that_of_the_power_law(power: float, load: Any) -> None:
     assert growth.exponent({"1000": {"reason": "none"}}, "seconds") is None
 
 
+@pytest.mark.slow
 def test_made_rows_depend_on_their_number_alone(load: Any) -> None:
     import numpy as np
 

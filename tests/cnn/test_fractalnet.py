@@ -151,6 +151,7 @@ def test_the_whole_has_statistics_of_what_it_sees_and_columns_their_own() -> Non
     assert not np.allclose(column, whole, rtol=0.03)
 
 
+@pytest.mark.slow
 def test_each_column_predicts_alone_and_differently() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.integers(0, 256, (40, 16, 16, 3), dtype=np.uint8), np.arange(40) % 2
@@ -166,6 +167,7 @@ def test_each_column_predicts_alone_and_differently() -> None:
         made.predict_column_proba(X, 2)
 
 
+@pytest.mark.slow
 def test_without_a_gpu_it_has_a_quarter_of_the_papers_channels() -> None:
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a GPU")

@@ -227,6 +227,7 @@ def test_a_file_that_holds_no_weights_is_one_line(tmp_path: Path, content: bytes
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_one_line() -> None:
     with pytest.raises(BackboneError, match="can't be loaded into resnet50") as error:
         make_engine("tensorflow", get_backbone("resnet50"), 64, WEIGHTS)

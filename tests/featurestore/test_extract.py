@@ -304,6 +304,7 @@ class TestLargerImages:
         added = {"images_160": after["digests"]["images_160"]}
         assert after["digests"] == before["digests"] | added
 
+    @pytest.mark.slow
     def test_naming_32_alone_changes_nothing(
         self, finished: Path, small_sample: Source, tmp_path: Path, settings: ExtractSettings
     ) -> None:
@@ -314,6 +315,7 @@ class TestLargerImages:
             "source_fingerprint",
         }
 
+    @pytest.mark.slow
     def test_what_was_stopped_ends_with_the_same_bytes(
         self,
         finished_large: Path,
@@ -413,6 +415,7 @@ class TestDeterminism:
         extract(replace(small_sample, fetch=fetch), tmp_path / "s", settings)
         assert read_tree(tmp_path / "s") == read_tree(finished)
 
+    @pytest.mark.slow
     def test_the_order_in_which_the_source_lists_changes_no_row(
         self, finished: Path, small_sample: Source, tmp_path: Path, settings: ExtractSettings
     ) -> None:
@@ -420,6 +423,7 @@ class TestDeterminism:
         store = extract(backwards, tmp_path / "s", settings)
         assert store.fingerprint == FeatureStore(finished).fingerprint
 
+    @pytest.mark.slow
     def test_another_seed_gives_other_splits_and_the_same_images(
         self, finished: Path, small_sample: Source, tmp_path: Path, settings: ExtractSettings
     ) -> None:

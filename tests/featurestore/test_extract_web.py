@@ -299,6 +299,7 @@ class TestSecondBackbone:
         alone = extract(source, tmp_path / "alone", other_backbone, web=WEB)
         np.testing.assert_array_equal(store.embeddings("other")[:], alone.embeddings()[:])
 
+    @pytest.mark.slow
     def test_larger_images_are_left_alone_and_get_the_rows_of_a_retry(
         self,
         source: Source,

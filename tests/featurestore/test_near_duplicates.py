@@ -162,6 +162,7 @@ def test_groups_are_those_of_all_pairs(
     assert first_members(find_groups(hashes, layouts)) == groups_by_all_pairs(hashes, layouts)
 
 
+@pytest.mark.slow
 def test_groups_depend_on_the_images_alone(many: None, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     which = rng.integers(0, 1500, 3000)
