@@ -10,6 +10,8 @@ from bench._errors import BenchError
 from bench._models import Input
 from bench._records import Majority, StoreAbout
 from featurestore import SPLITS, FeatureStore
+from featurestore._layout import images_name
+from featurestore._place import LocalPlace
 from featurestore._rows import RowReader, Rows
 
 # Mikels' eight by how they feel, as the emotion literature has them.
@@ -133,15 +135,34 @@ class Dataset:
             self._splits[learns_from] = self._make_splits(learns_from)
         return self._splits[learns_from]
 
-    def pixels(self, learns_from: Input) -> RowReader:
-        """Return what reads the images that such a model learns from, uint8 (n, side, side, 3)."""
-        sizes = self.store.image_sizes
-        return self.store.image_reader(sizes[0] if learns_from == "thumbnails" else sizes[-1])
+    def reader(self, learns_from: Input) -> RowReader:
+        """Return what reads embeddings, float32 (n, dims), or images, uint8 (n, side, side, 3)."""
+        if learns_from == "embeddings":
+            name = f"embeddings/{self.store.backbones[0]}"
+        else:
+            sizes = self.store.image_sizes
+            name = images_name(sizes[0] if learns_from == "thumbnails" else sizes[-1])
+        self._check(name)
+        return self.store.reader(name)
 
     @cached_property
     def _splits(self) -> dict[str, dict[str, Split]]:
         """What was made for models before."""
         return {}
+
+    def _check(self, array: str) -> None:
+        """See to it that results are on the data that the store's fingerprint stands for.
+
+        On a disk that takes a second for a gigabyte; over a network it would fetch all twice.
+        """
+        if array not in self._checked and isinstance(self.store.place, LocalPlace):
+            self.store.check(array)
+            self._checked.add(array)
+
+    @cached_property
+    def _checked(self) -> set[str]:
+        """The arrays that are known to be sound."""
+        return set()
 
     def _make_splits(self, learns_from: Input) -> dict[str, Split]:
         found = {}
@@ -152,14 +173,14 @@ class Dataset:
             if learns_from == "embeddings":
                 X = self._embeddings[rows]
             else:
-                X = Rows(self.pixels(learns_from), rows)
+                X = Rows(self.reader(learns_from), rows)
             found[split] = Split(X, self._labels[rows], self._strength[rows], rows)
         return found
 
     @cached_property
     def _embeddings(self) -> npt.NDArray[np.float32]:
         """All embeddings, float32 (n, dims)."""
-        return self.store.read(f"embeddings/{self.store.backbones[0]}")
+        return np.asarray(self.reader("embeddings")[:])
 
     @cached_property
     def _strength(self) -> npt.NDArray[np.float32]:

@@ -25,7 +25,18 @@ def show_store(store: FeatureStore) -> str:
     ]
     parts.append("\n" + tabulate(lines, ["records", "why", "count", "what to do"], intfmt=","))
     parts.append("\n" + near_duplicates_text(store.attributes["near_duplicates"]))
+    if tied := count_tied(store):
+        images = "1 image has" if tied == 1 else f"{tied:,} images have"
+        parts.append(f"{images} another label as often as theirs; the first of them was taken.")
     return "\n".join(parts)
+
+
+def count_tied(store: FeatureStore) -> int:
+    """Return how many images people saw another label in as often as the one that they have."""
+    strength = store.label_strength.copy()
+    own = strength[np.arange(len(store)), store.labels]
+    strength[np.arange(len(store)), store.labels] = -1
+    return int(((strength.max(axis=1, initial=-1) >= own) & (own > 0)).sum())
 
 
 def lacking(store: FeatureStore) -> str:

@@ -69,10 +69,7 @@ class TuningData:
             reason = "has no dev images, and settings are chosen by those"
         if reason:
             raise BenchError(f"{store.path}: {reason}")
-        if learns_from == "embeddings":
-            array = store.reader(f"embeddings/{store.backbones[0]}")
-        else:
-            array = data.pixels(learns_from)
+        array = data.reader(learns_from)
 
         def part(rows: npt.NDArray[np.int64]) -> Part:
             X: Any = Rows(array, rows)

@@ -15,7 +15,7 @@ from featurestore._commit import is_committing
 from featurestore._decode import THUMBNAIL
 from featurestore._files import checksum
 from featurestore._layout import FORMAT, FORMAT_VERSION, images_name
-from featurestore._objects import ROOT, STAGING, list_objects
+from featurestore._objects import ROOT, STAGING, hash_objects, list_objects
 from featurestore._place import LocalPlace, Location, Place, is_url, place_of
 from featurestore._records import SPLITS
 from featurestore._rows import RowReader, ZarrRows
@@ -118,6 +118,11 @@ class FeatureStore:
         with self.reading("zarr.json"):
             self._group = zarr.open_group(self.place.zarr(""), mode="r")
 
+    def __repr__(self) -> str:
+        """Return what it is and how large."""
+        backbones = ", ".join(self.backbones)
+        return f"<FeatureStore {str(self.path)!r}: {len(self):,} images, {backbones}>"
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.labels)
@@ -182,7 +187,11 @@ class FeatureStore:
         KeyError
             If the store has none of that backbone.
         """
-        return self.array(f"embeddings/{backbone or self.backbones[0]}")
+        name = backbone or self.backbones[0]
+        if name not in self.backbones:
+            there = ", ".join(self.backbones)
+            raise KeyError(f"{self.path}: has no embeddings of {name}; it has {there}")
+        return self.array(f"embeddings/{name}")
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -225,7 +234,14 @@ class FeatureStore:
         Parameters
         ----------
         split : {"train", "dev", "test"}
+
+        Raises
+        ------
+        ValueError
+            If there is no such split.
         """
+        if split not in SPLITS:
+            raise ValueError(f"no split is called {split!r}; there are {', '.join(SPLITS)}")
         return np.flatnonzero(self.splits == SPLITS.index(split))
 
     def manifest(self) -> dict[str, npt.NDArray[Any]]:
@@ -244,6 +260,24 @@ class FeatureStore:
         """
         with self.reading(name):
             return self.reader(name)[:] if _is_large(name) else np.asarray(self.array(name)[:])
+
+    def check(self, name: str) -> None:
+        """Compare all bytes of an array with what was committed: pixels have no other checksum.
+
+        Raises
+        ------
+        StoreDamagedError
+            If any differ; names the first file.
+        """
+        objects = self.attributes["objects"]
+        found = hash_objects(self.place, [key for key in objects if key.startswith(f"{name}/")])
+        differing = sorted(key for key, actual in found.items() if actual != objects[key])
+        # Of a store that got more rows since it was opened, other files were committed.
+        if differing and read_root(self.place)["fingerprint"] == self.fingerprint:
+            raise StoreDamagedError(
+                f"{self.path}/{differing[0]}: isn't as it was committed; "
+                f"`bench verify {self.path}` says more"
+            )
 
     @contextmanager
     def reading(self, name: str) -> Iterator[None]:

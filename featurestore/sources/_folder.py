@@ -96,7 +96,8 @@ def _folders(place: Path) -> list[str]:
         entries = list(os.scandir(place))
     except OSError as error:
         raise SourceError(f"{place}: {error.strerror or error}") from None
-    return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+    names = (e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+    return sorted(name for name in names if name != "__MACOSX")  # of zips from a Mac
 
 
 def _files(place: Path) -> Iterator[Path]:

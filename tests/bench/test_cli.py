@@ -241,6 +241,12 @@ def test_a_store_that_nothing_can_be_learned_on_is_told(
     assert said in bench("run", "linear-probe", "--store", "a few.zarr").stderr
 
 
+def test_an_image_under_two_labels_is_told(bench: Bench, photo_folder: Path) -> None:
+    shutil.copy(photo_folder / "calm" / "0.jpg", photo_folder / "joy" / "same.jpg")
+    result = bench("extract", photo_folder, "--store", "s.zarr", *SMALL)
+    assert "\n1 image has another label as often as theirs; the first of them" in result.stdout
+
+
 def test_the_next_command_can_be_given_as_it_is_printed(bench: Bench, photo_folder: Path) -> None:
     result = bench("extract", photo_folder, "--store", "my photos.zarr", *SMALL)
     assert result.stdout.endswith("Next: bench run --all --store 'my photos.zarr'\n")

@@ -1,7 +1,9 @@
 """Data sets: splits as the store has them, groups of labels, and their votes."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from featurestore import (
     extract,
     read_source,
 )
+from featurestore.errors import StoreDamagedError
 
 
 def test_without_groups_it_is_the_store(sample_store: FeatureStore) -> None:
@@ -93,6 +96,21 @@ def test_weakly_labelled_images_are_for_those_that_ask_for_them(
     for name in ("dev", "test"):
         np.testing.assert_array_equal(weak[name].rows, data.rows(name))
     assert not any(every.is_weak[data.rows(name)].any() for name in SPLITS)
+
+
+@pytest.mark.parametrize(
+    ("shard", "learns_from"),
+    [("embeddings/mobilenet/c/0/0", "embeddings"), ("images/c/0/0/0/0", "thumbnails")],
+)
+def test_no_model_learns_from_damaged_data(
+    sample_store: FeatureStore, tmp_path: Path, shard: str, learns_from: Any
+) -> None:
+    shutil.copytree(sample_store.path, tmp_path / "s")
+    content = bytearray((tmp_path / "s" / shard).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "s" / shard).write_bytes(content)
+    with pytest.raises(StoreDamagedError, match=f"{shard}: isn't as it was committed"):
+        Dataset(FeatureStore(tmp_path / "s")).splits(learns_from)
 
 
 def test_chance_is_of_the_labels_that_there_are_images_of(

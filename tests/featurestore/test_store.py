@@ -46,12 +46,24 @@ def test_manifest_has_all_columns(finished: Path) -> None:
     )
 
 
-def test_an_unknown_backbone_or_split_is_refused(finished: Path) -> None:
+def test_what_is_not_there_is_named_with_what_is(finished: Path) -> None:
     store = FeatureStore(finished)
-    with pytest.raises(KeyError):
-        store.embeddings("resnet50")
-    with pytest.raises(ValueError, match="tuple"):
+    with pytest.raises(ValueError, match="no split is called 'validation'; there are train, dev"):
         store.rows("validation")
+    with pytest.raises(KeyError, match="has no embeddings of resnet50; it has mobilenet"):
+        store.embeddings("resnet50")
+    assert repr(store) == f"<FeatureStore '{finished}': 80 images, mobilenet>"
+
+
+def test_an_array_can_be_checked_alone(store: Path) -> None:
+    opened = FeatureStore(store)
+    shard = store / "images" / "c" / "0" / "0" / "0" / "0"
+    content = bytearray(shard.read_bytes())
+    content[99] ^= 1
+    shard.write_bytes(content)
+    opened.check("embeddings/mobilenet")
+    with pytest.raises(StoreDamagedError, match="images/c/0/0/0/0: isn't as it was committed"):
+        opened.check("images")
 
 
 def test_images_are_had_by_their_size(finished: Path, finished_large: Path) -> None:

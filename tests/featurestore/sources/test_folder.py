@@ -85,6 +85,7 @@ def test_splits_without_train_are_refused(tmp_path: Path) -> None:
 
 def test_hidden_files_and_folders_are_skipped(tmp_path: Path) -> None:
     fill(tmp_path, "joy/a.jpg", "joy/.DS_Store", "joy/.thumbs/a.jpg", ".git/config", ".hidden")
+    fill(tmp_path, "__MACOSX/._joy")
     assert list(labels(read_folder(tmp_path))) == ["joy/a.jpg"]
 
 
