@@ -94,17 +94,19 @@ class Predictor:
         return self._job.make_engine() if self._job else _NoEngine()
 
     def predict(
-        self, images: Iterable[str | Path], web: WebSettings | None = None
+        self, images: str | Path | Iterable[str | Path], web: WebSettings | None = None
     ) -> Iterator[Answer]:
         """Yield an Answer for each image, in their order; memory stays bounded.
 
         Parameters
         ----------
-        images : iterable of str or Path
+        images : str or Path, or an iterable of them
             Files, or http, https or file URLs.
         web : WebSettings, optional
             How to download.
         """
+        if isinstance(images, str | Path):
+            images = [images]
         names = [str(image) for image in images]
         stage = FetchStage(enumerate(names), _fetch, web or WebSettings())
         pipeline = Pipeline(stage, self._engine, self._size, 1, self._larger)

@@ -136,10 +136,13 @@ def _read_file(file: Path) -> list[_Row | tuple[str, str]]:
         lines = lines[1:]
     parsed = [_parse(f"{file.name}:{number}", cells, columns) for number, cells in lines]
     if columns is FI_COLUMNS and parsed and not any(isinstance(row, _Row) for row in parsed):
+        first, cells = lines[0]
+        apart = len(cells) == 1 and any(mark in cells[0] for mark in ";\t")
         raise SourceError(
-            f"{file}:{lines[0][0]}: is neither a header that names a location column "
+            f"{file}:{first}: is neither a header that names a location column "
             f"({', '.join(LOCATION_NAMES)}) and a label column ({', '.join(LABEL_NAMES)}), "
-            "nor a row of the form emotion,url,disagree,agree"
+            f"nor a row of the form emotion,url,disagree,agree; it is {','.join(cells)[:80]!r}"
+            + ("; put commas between the columns" if apart else "")
         )
     return parsed
 

@@ -98,6 +98,14 @@ def test_bad_images_are_told_in_their_place(
     assert list(bench.load_model(album_results).predict([])) == []
 
 
+def test_one_image_can_be_given_alone(album: Path, album_results: Path) -> None:
+    predictor = bench.load_model(album_results, "mlp")
+    image = album / "joy" / "00.jpg"
+    for given in (image, str(image)):
+        (answer,) = predictor.predict(given)
+        assert (answer.image, answer.kind) == (str(image), "")
+
+
 def test_an_image_is_fetched_from_the_network(album_results: Path, server: Server) -> None:
     url = server.url("/image/1")
     web = WebSettings(allow_private_hosts=True)

@@ -271,6 +271,12 @@ def test_a_missing_file_is_refused(csv: Path) -> None:
         read_csv(csv)
 
 
+def test_columns_that_other_marks_part_are_told(csv: Path) -> None:
+    csv.write_text("url;label\na.jpg;awe\n")
+    with pytest.raises(SourceError, match="it is 'url;label'; put commas between the columns"):
+        read_csv(csv)
+
+
 @pytest.mark.parametrize("text", ["name,kind\na.jpg,awe\n", "<html>\n", "a;b;c\n"])
 def test_a_file_of_neither_form_is_refused_with_its_place(csv: Path, text: str) -> None:
     with pytest.raises(SourceError, match=r"data\.csv:1: is neither a header") as caught:
