@@ -35,6 +35,7 @@ def kept(folder: Path) -> dict[str, object]:
     return {run.model: run.model_dump(exclude=timed) for run in runs}
 
 
+@pytest.mark.slow
 def test_what_a_store_is_asked(bench: Callable[..., Result], url: str) -> None:
     for command in ("inspect", "verify"):
         result = bench(command, url)

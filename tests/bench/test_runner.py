@@ -468,6 +468,7 @@ class Network(LinearProbe):
     ("checkpoint", "begins_with", "resumed"),
     [(False, 1, False), (True, 0, False), (True, 1, False), (True, 5, True), (True, None, True)],
 )
+@pytest.mark.slow
 def test_a_run_is_resumed_where_its_checkpoint_was_used(
     sample_store: FeatureStore,
     tmp_path: Path,

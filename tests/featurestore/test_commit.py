@@ -35,7 +35,9 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-@pytest.mark.parametrize("moved", [0, 1, 25, 51, 52])
+@pytest.mark.parametrize(
+    "moved", [1, 52, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 25, 51))]
+)
 def test_a_commit_that_was_cut_short_is_ended_by_the_next_start(
     finished: Path,
     small_sample: Source,

@@ -252,6 +252,7 @@ def other_backbone(settings: ExtractSettings, monkeypatch: pytest.MonkeyPatch) -
 
 
 class TestSecondBackbone:
+    @pytest.mark.slow
     def test_what_was_had_is_kept_where_only_passing_failures_are_left(
         self,
         small_sample: Source,

@@ -148,6 +148,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     ),
     strangers=st.sampled_from([0, 600]),
 )
+@pytest.mark.slow
 def test_groups_are_those_of_all_pairs(
     many: None, seed: int, versions: list[tuple[int, int]], strangers: int
 ) -> None:
