@@ -1,13 +1,12 @@
 """``bench extract``."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench._errors import one_line_errors
-from bench._options import DEFAULT_STORE, FOLDER, PATH, Location, store_option
+from bench._options import FOLDER, PATH, Location, given_store, store_option
 
 if TYPE_CHECKING:
     import featurestore as fs
@@ -301,8 +300,7 @@ def make_store(
     if lack := lacking(made):
         click.echo(f"\n{lack}")
     elif not str(store).startswith("memory://"):  # which ends with this process
-        named = "" if store == DEFAULT_STORE else f" --store {shlex.quote(str(store))}"
-        click.echo(f"\nNext: bench run --all{named}")
+        click.echo(f"\nNext: bench run --all{given_store(store)}")
 
 
 def _kinds(retry_failed: str | None) -> tuple[str, ...]:

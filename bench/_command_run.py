@@ -106,7 +106,7 @@ def run(
     from bench._outputs import write_outputs
     from bench._results import ResultsFolder
     from bench._runner import RunOptions, run_models
-    from bench._show_store import lacking
+    from bench._show_store import has_one_label, lacking
     from bench._tables import show_results
 
     entries = list(MODELS.values()) if every else [get_model(m) for m in dict.fromkeys(models)]
@@ -120,7 +120,7 @@ def run(
             raise BenchError(f"the preset {name} is one of {found.model}; run that")
     data = Dataset(fs.FeatureStore(store), parse_groups(groups))
     if lack := lacking(data.store):
-        if len(set(data.store.labels.tolist())) == 1:
+        if has_one_label(data.store):
             raise BenchError(f"{store}: {lack}")
         click.echo(lack, err=True)
     if "saved" in options and found.store_fingerprint != data.store.fingerprint:

@@ -7,8 +7,8 @@ import click
 
 from bench._errors import OUT_OF_TIME, BenchError, one_line_errors
 from bench._options import (
-    DEFAULT_STORE,
     Location,
+    given_store,
     group_option,
     results_option,
     seed_option,
@@ -143,8 +143,7 @@ def tune(
                 written.append(save_preset(results, save, preset))
             click.echo(f"\nWritten: {', '.join(str(path) for path in written)}")
             if save is not None:
-                where = "" if store == DEFAULT_STORE else f" --store {shlex.quote(str(store))}"
-                where += f" --results {shlex.quote(str(results))}"
+                where = f"{given_store(store)} --results {shlex.quote(str(results))}"
                 where += "".join(f" --group {shlex.quote(group)}" for group in groups)
                 click.echo(f"Next: bench run {model} --preset {save}{where}")
     if not in_time:

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,11 @@ Decorator = Callable[[Any], Any]
 def store_option(text: str) -> Decorator:
     """Return the option ``--store`` with this help."""
     return click.option("--store", type=PLACE, default=DEFAULT_STORE, show_default=True, help=text)
+
+
+def given_store(store: Location) -> str:
+    """Return the option for a store as a shell takes it; "" for the one that is taken anyway."""
+    return "" if store == DEFAULT_STORE else f" --store {shlex.quote(str(store))}"
 
 
 def results_option(text: str) -> Decorator:

@@ -182,14 +182,16 @@ class ResultsFolder:
         """Return the run in the results that this one would replace, or None."""
         return next((run for run in self.results.runs if run.key == about.key), None)
 
-    def begin(self, about: RunResult, *, anew: bool) -> Path:
-        """Return the folder of a run to be made; ``anew``: emptied of what an earlier try left."""
+    def discard(self, about: RunResult) -> None:
+        """Let a run count as neither done nor begun."""
+        # run.json first: without it, the rest is nothing that anyone relies on.
+        for name in ("run.json", "checkpoint.npz", "error.txt"):
+            (runs_folder(self.path, about) / name).unlink(missing_ok=True)
+
+    def begin(self, about: RunResult) -> Path:
+        """Return the folder of a run to be made."""
         folder = runs_folder(self.path, about)
         folder.mkdir(exist_ok=True)
-        if anew:
-            # run.json first: without it, the rest is nothing that anyone relies on.
-            for name in ("run.json", "checkpoint.npz"):
-                (folder / name).unlink(missing_ok=True)
         (folder / "error.txt").unlink(missing_ok=True)
         return folder
 

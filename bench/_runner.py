@@ -150,7 +150,7 @@ class _Runner:
         """Let no run count as done or begun; what the results list stays until there is better."""
         _, about, reason = self._prepare(entry, seed)
         if not reason:
-            self.folder.begin(about, anew=True)
+            self.folder.discard(about)
 
     def run(self, entry: ModelEntry, seed: int, name: str) -> RunResult:
         """Run one model with one seed, unless that is done or can't be; list and return the result.
@@ -210,7 +210,7 @@ class _Runner:
         self, model: Any, splits: dict[str, Split], about: RunResult, name: str
     ) -> RunResult:
         """Train a model and keep what it learned and predicts; or why it did not."""
-        place = self.folder.begin(about, anew=False)
+        place = self.folder.begin(about)
         checkpoint = place / "checkpoint.npz"
         there = checkpoint.exists()
         first: list[int] = []  # the step that the fit first told of

@@ -39,12 +39,17 @@ def count_tied(store: FeatureStore) -> int:
     return int(((strength.max(axis=1, initial=-1) >= own) & (own > 0)).sum())
 
 
+def has_one_label(store: FeatureStore) -> bool:
+    """Return whether all images have the same label."""
+    return len(np.unique(store.labels)) == 1
+
+
 def lacking(store: FeatureStore) -> str:
     """Return what a store lacks for classifiers to learn and be measured on it; "" for nothing."""
-    present = np.unique(store.labels)
-    if len(present) == 1:
+    if has_one_label(store):
+        name = store.label_names[store.labels[0]]
         return (
-            f"All images have the label {store.label_names[present[0]]}; classifiers need two. "
+            f"All images have the label {name}; classifiers need two. "
             "SOURCE must be the folder that has a folder for each label."
         )
     names = {"train": "training", "dev": "development", "test": "testing"}

@@ -70,7 +70,7 @@ def make_up(folder: ResultsFolder, data: Dataset, images: int) -> None:
                     "learning_rate": np.linspace(0.1, 0, EPOCHS).tolist(),
                 },
             )
-            folder.begin(run, anew=False)
+            folder.begin(run)
             folder.commit(run, found, data.label_names)
 
 

@@ -33,7 +33,7 @@ def commit(
             ids = Dataset(store).image_ids[rows]
             split = np.full(len(rows), "test")
             predictions = Predictions(split, ids, rows, labels, probabilities)
-            results.begin(run, anew=False)
+            results.begin(run)
             scored = run.model_copy(update={"test": score(labels, probabilities)})
             results.commit(scored, predictions, list(store.label_names))
     return read_results(folder)

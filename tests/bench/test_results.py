@@ -65,7 +65,7 @@ def test_a_committed_run_has_its_predictions_and_no_checkpoint(
     )
     run = result("mlp")
     with ResultsFolder(tmp_path, Dataset(sample_store).describe()) as folder:
-        place = folder.begin(run, anew=False)
+        place = folder.begin(run)
         for name in ("checkpoint.npz", "model.npz"):
             (place / name).touch()
         assert folder.find(run) is None
@@ -84,12 +84,12 @@ def test_a_committed_run_has_its_predictions_and_no_checkpoint(
 def test_a_run_begun_anew_is_no_longer_complete(sample_store: FeatureStore, tmp_path: Path) -> None:
     run = result("mlp")
     with ResultsFolder(tmp_path, Dataset(sample_store).describe()) as folder:
-        place = folder.begin(run, anew=False)
+        place = folder.begin(run)
         for name in ("run.json", "checkpoint.npz", "error.txt"):
             (place / name).touch()
-        folder.begin(run, anew=False)
+        folder.begin(run)
         assert sorted(p.name for p in place.iterdir()) == ["checkpoint.npz", "run.json"]
-        folder.begin(run, anew=True)
+        folder.discard(run)
         assert list(place.iterdir()) == []
 
 
@@ -98,7 +98,7 @@ def test_predictions_that_can_not_be_read_are_one_line(
 ) -> None:
     run = result("mlp")
     with ResultsFolder(tmp_path, Dataset(sample_store).describe()) as folder:
-        place = folder.begin(run, anew=False)
+        place = folder.begin(run)
     (place / "predictions.parquet").write_text("text")
     with pytest.raises(BenchError, match=r"holds no predictions.*--force") as error:
         predictions_of(tmp_path, run)

@@ -1,6 +1,7 @@
 """Sources and stores that several tests of featurestore need."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def finished(
     path = tmp_path_factory.mktemp("finished") / "sample.zarr"
     extract(small_sample, path, settings)
     return path
+
+
+@pytest.fixture
+def heal(photo_folder: Path) -> Callable[[], object]:
+    """Damage one of the 30 photos; return what makes it whole again."""
+    photo = photo_folder / "joy" / "3.jpg"
+    whole = photo.read_bytes()
+    photo.write_bytes(b"damaged")
+    return lambda: photo.write_bytes(whole)
 
 
 @pytest.fixture(scope="session")

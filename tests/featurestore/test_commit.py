@@ -73,13 +73,11 @@ def test_a_journal_of_somebody_else_moves_nothing_out_of_the_store(
 
 
 def test_a_damaged_store_gets_no_rows(
-    photo_folder: Path, settings: ExtractSettings, tmp_path: Path
+    photo_folder: Path, heal: Callable[[], object], settings: ExtractSettings, tmp_path: Path
 ) -> None:
-    healed = (photo_folder / "joy" / "3.jpg").read_bytes()
-    (photo_folder / "joy" / "3.jpg").write_bytes(b"damaged")
     source, store = read_source(str(photo_folder)), tmp_path / "s"
     extract(source, store, settings)
-    (photo_folder / "joy" / "3.jpg").write_bytes(healed)
+    heal()
     shard = store / "embeddings" / "mobilenet" / "c" / "0" / "0"
     content = bytearray(shard.read_bytes())
     content[1000] ^= 64
@@ -98,16 +96,15 @@ def test_a_damaged_store_gets_no_rows(
 @pytest.mark.slow
 def test_retried_records_are_appended_once_however_the_commit_was_cut_short(
     photo_folder: Path,
+    heal: Callable[[], object],
     settings: ExtractSettings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     moved: int,
 ) -> None:
-    healed = (photo_folder / "joy" / "3.jpg").read_bytes()
-    (photo_folder / "joy" / "3.jpg").write_bytes(b"damaged")
     source, store = read_source(str(photo_folder)), tmp_path / "s"
     extract(source, store, settings)
-    (photo_folder / "joy" / "3.jpg").write_bytes(healed)
+    heal()
     copy = tmp_path / "undisturbed"
     shutil.copytree(store, copy)
     extract(source, copy, settings, retry=["not_image"])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,15 @@ def test_a_flipped_bit_is_found_and_its_file_named(store: Path, key: str, place:
 
 
 def test_rows_that_come_in_the_meantime_are_no_damage(
-    photo_folder: Path, settings: ExtractSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photo_folder: Path,
+    heal: Callable[[], object],
+    settings: ExtractSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    healed = (photo_folder / "joy" / "3.jpg").read_bytes()
-    (photo_folder / "joy" / "3.jpg").write_bytes(b"damaged")
     source = read_source(str(photo_folder))
     extract(source, tmp_path / "s", settings)
-    (photo_folder / "joy" / "3.jpg").write_bytes(healed)
+    heal()
 
     def append_first(store: Place, keys: list[str]) -> Any:
         monkeypatch.undo()
